@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * asyncio.h - event loops, their tasks, and what those await
+ *
+ * The key of the whole program is aio_run: the locals of BaseEventLoop._run_once
+ * stay in its frame while callbacks run, so one read of `end_time` tells for how
+ * long the loop has not been back in select (asyncio/base_events.py, 3.8 to 3.15).
+ *
+ * Times of asyncio are seconds of CLOCK_MONOTONIC as double, as the loop keeps them.
+ */
+#ifndef STALLSCOPE_ASYNCIO_H
+#define STALLSCOPE_ASYNCIO_H
+
+#include "stallscope/python.h"
+
+/* ---- one iteration of a loop ------------------------------------------------------------ */
+
+/* The locals of a _run_once frame. Unbound variables have have_* false. */
+struct aio_run {
+	uint64_t frame, loop;
+	bool have_timeout, timeout_none; /* None: wait for ever */
+	double timeout;
+	bool have_end_time;              /* bound: select has returned */
+	double end_time;
+	bool have_batch;                 /* ntodo bound: callbacks run */
+	int64_t ntodo, index;            /* callbacks of this turn, the one that runs (from 0) */
+	uint64_t handle;                 /* the Handle that runs, 0 unknown */
+	bool have_start;                 /* debug mode: start of the present callback */
+	double start;
+};
+
+/* True when the frame is BaseEventLoop._run_once of asyncio. */
+bool aio_is_run_once(const struct python *py, const struct py_frame *frame);
+bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret);
+
+/* What a Handle calls: a short name, and the task if it is a task's step. */
+struct aio_callback {
+	char name[128];
+	uint64_t task;
+};
+bool aio_callback_read(struct python *py, uint64_t handle, struct aio_callback *ret);
+
+/* ---- loops --------------------------------------------------------------------------------- */
+
+struct aio_loop {
+	uint64_t address;
+	const char *class_name;    /* module.qualname */
+	bool is_uvloop;
+	bool debug, stopping;
+	int64_t ready;             /* callbacks waiting; -1 unknown (so are all below) */
+	int64_t timers, timers_late, fds;
+	double worst_late;         /* seconds, 0 when none is late */
+	bool have_next;
+	double next_when;          /* loop time of the earliest timer */
+	double first_when;         /* of heap slot 0, cancelled or not; for time in select */
+	bool have_executor;
+	int64_t executor_max, executor_threads, executor_idle, executor_queued;
+	bool have_uv_time;         /* uvloop: when libuv last looked at the clock */
+	double uv_time;
+};
+
+/* now: loop time to which lateness is measured. */
+bool aio_loop_read(struct python *py, uint64_t loop, double now, struct aio_loop *ret);
+
+/* The part of aio_loop_read that only uvloop has (uvloop.c). */
+bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_loop *ret);
+
+/* ---- tasks ---------------------------------------------------------------------------------- */
+
+/* The modules of one interpreter that keep tasks. */
+struct aio_modules {
+	uint64_t all_tasks;     /* WeakSet: _all_tasks or _scheduled_tasks, 0 when absent */
+	uint64_t eager_tasks;   /* set */
+	uint64_t current_tasks; /* dict {loop: task} */
+	uint64_t threads;       /* threading._active, dict {ident: Thread} */
+	bool loaded;            /* asyncio.tasks is imported */
+};
+bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
+		      struct aio_modules *ret);
+
+struct aio_task_list {
+	uint64_t *v;    /* unique addresses, allocated; freed by the caller */
+	size_t n;
+	bool truncated; /* more than max, or a list that does not end */
+};
+
+/*
+ * Adds the tasks of an interpreter to the list: WeakSet, eager set, C lists of the given
+ * threads. The list may be partial when false is returned.
+ */
+bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t index,
+	       const struct aio_modules *mods, const struct py_thread *threads, size_t n_threads,
+	       size_t max, struct aio_task_list *list, struct error *err);
+
+enum aio_future_state { AIO_PENDING, AIO_CANCELLED, AIO_FINISHED };
+
+struct aio_task {
+	uint64_t address, loop, coro, waiter; /* waiter: _fut_waiter, 0 when none */
+	uint64_t name;                        /* str, or (3.12+) int until somebody asked for it */
+	enum aio_future_state state;
+	bool must_cancel;
+	int64_t cancels;                      /* cancelling() */
+};
+bool aio_task_read(struct python *py, uint64_t task, struct aio_task *ret);
+bool aio_task_name(struct python *py, const struct aio_task *task, struct strbuf *out);
+
+/* State of a future that something waits for; AIO_PENDING when it cannot be told. */
+enum aio_future_state aio_future_state(struct python *py, uint64_t future);
+
+/* The task that runs on a loop now, from the dict (before 3.14); 0 when none. */
+uint64_t aio_current_task(struct python *py, const struct aio_modules *mods, uint64_t loop);
+
+/* The name that threading gave the thread with this ident; false when none. */
+bool aio_thread_name(struct python *py, const struct aio_modules *mods, uint64_t ident,
+		     struct strbuf *out);
+
+/* ---- await chains --------------------------------------------------------------------------- */
+
+enum aio_link_kind { AIO_LINK_FRAME, AIO_LINK_CYTHON, AIO_LINK_FUTURE, AIO_LINK_OPAQUE };
+
+struct aio_link {
+	enum aio_link_kind kind;
+	uint64_t address;       /* of the generator, future or object */
+	struct py_frame frame;  /* AIO_LINK_FRAME */
+	uint64_t qualname;      /* str, AIO_LINK_FRAME and AIO_LINK_CYTHON */
+	bool running;
+};
+
+/*
+ * Follows what a coroutine awaits, outermost first, at most max links. The last one is the
+ * future at the end when there is one. *truncated when the chain is longer or a ring.
+ */
+size_t aio_chain(struct python *py, uint64_t coro, struct aio_link *links, size_t max,
+		 bool *truncated);
+
+/*
+ * Appends what the innermost frame of a chain waits in when it is asyncio's own
+ * ("asyncio.sleep", "Queue.get"); false when it is not. *left: seconds until a sleep ends,
+ * untouched when unknown.
+ */
+bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, double now,
+		   struct strbuf *out, double *left);
+
+#endif

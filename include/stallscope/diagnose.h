@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * diagnose.h - from a snapshot to a verdict
+ *
+ * One ordered table of rules, each a pure function over the facts of one loop; the
+ * first that matches gives the verdict. A verdict carries its evidence: each line is
+ * a fact and where it came from. Nothing here reads the target or the clock.
+ */
+#ifndef STALLSCOPE_DIAGNOSE_H
+#define STALLSCOPE_DIAGNOSE_H
+
+#include "stallscope/snapshot.h"
+
+/* X(name, word, unhealthy for --exit-code, severity: the worst loop names the process) */
+#define VERDICT_LIST(X)                                                                            \
+	X(FROZEN, "FROZEN", true, 11)                                                              \
+	X(STOPPED, "STOPPED", true, 12)                                                            \
+	X(TRACED, "TRACED", false, 10)                                                             \
+	X(NO_LOOP, "NO-LOOP", false, 0)                                                            \
+	X(STARVED, "STARVED", true, 7)                                                             \
+	X(DEADLOCK, "DEADLOCK", true, 9)                                                           \
+	X(STALLED, "STALLED", true, 8)                                                             \
+	X(OVERLOADED, "OVERLOADED", true, 6)                                                       \
+	X(CHOPPY, "CHOPPY", false, 5)                                                              \
+	X(BUSY, "BUSY", false, 4)                                                                  \
+	X(WAITING, "WAITING", false, 3)                                                            \
+	X(HEALTHY, "HEALTHY", false, 1)                                                            \
+	X(UNSURE, "UNSURE", false, 2)
+
+enum verdict_id {
+#define X(name, word, unhealthy, severity) VERDICT_##name,
+	VERDICT_LIST(X)
+#undef X
+};
+
+enum confidence { CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH, CONFIDENCE_CERTAIN };
+
+#define EVIDENCE_MAX 10u
+
+struct evidence {
+	char fact[160];
+	const char *source; /* where it came from, a literal */
+};
+
+/* Who holds the loop and in what. */
+struct culprit {
+	uint32_t frame;    /* the innermost frame that is the user's own, SNAP_NONE */
+	uint32_t leaf;     /* innermost frame */
+	uint32_t task;     /* SNAP_NONE when no task runs */
+	struct snap_stack slice; /* from the leaf to the task's step or callback */
+	const char *system_call; /* name, NULL when running or unknown */
+	int32_t fd;        /* first argument when the call has a descriptor there; -1 */
+	char source[256];  /* the line of `frame`, safe; "" when it cannot be had */
+	bool source_newer; /* the file changed after the process began */
+};
+
+struct verdict {
+	enum verdict_id id;
+	char kind[32];            /* "blocked.sleep", "" when the verdict has none */
+	enum confidence confidence;
+	bool have_held;
+	int64_t held_ns;
+	const char *held_bound;   /* "upper" (of the one callback), "lower" (uvloop), "exact" */
+	int64_t lag_ns;           /* longer of held and the worst late timer */
+	int same_callback;        /* 1 yes, 0 no, -1 one look cannot tell */
+	double on_cpu, run_queue; /* ratio over the looks, < 0 unknown */
+	double callback_s;        /* OVERLOADED: mean cost of a callback */
+	double turn_s;            /* OVERLOADED: length of one turn of the loop */
+	struct culprit culprit;
+	struct evidence evidence[EVIDENCE_MAX];
+	size_t n_evidence;
+	const char *title;        /* "waits in recvfrom", one clause for the reader, a literal */
+	const char *advice;       /* what to do, a literal */
+};
+
+struct diagnosis {
+	struct verdict *loops;    /* one per loop of the snapshot */
+	size_t n;
+	struct verdict process;   /* when no loop runs, or a rule of the whole process matched */
+	enum verdict_id worst;
+	uint32_t worst_loop;      /* SNAP_NONE: the process itself */
+	double window_s;          /* first to last look */
+	size_t n_looks;           /* per loop */
+};
+
+struct diagnose_options {
+	int64_t threshold_ns;
+};
+
+/* Freed by diagnosis_destroy(). */
+struct diagnosis *diagnose(const struct snapshot *snap, const struct diagnose_options *options);
+void diagnosis_destroy(struct diagnosis *d);
+
+/* True when another look could not change the verdict: `dump` may end. */
+bool diagnosis_certain(const struct snapshot *snap, const struct diagnosis *d);
+
+const char *verdict_word(enum verdict_id id);
+bool verdict_unhealthy(enum verdict_id id);
+const char *confidence_word(enum confidence c);
+
+/* The verdict that names the process: of the worst loop, or of the process. */
+static inline struct verdict *diagnosis_main(struct diagnosis *d)
+{
+	return d->worst_loop == SNAP_NONE ? &d->process : &d->loops[d->worst_loop];
+}
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * python.h - a CPython interpreter, read from outside
+ *
+ * python_open() finds the runtime in a process, its version and its layout; the
+ * rest walks from there: interpreters, threads, frames, generators, and the few
+ * object types that asyncio is made of. 3.8 to 3.15; what differs between them is
+ * behind struct cpython_ops (src/cpython/ops.h).
+ *
+ * Objects are plain addresses (uint64_t, 0 = NULL). Readers of single values work
+ * like those of reader.h: they use py->rd, give 0 after a failure, and the caller
+ * judges once with rd_error(&py->rd, err) or rd_take(&py->rd). Strings handed out
+ * are safe to print (utf8.h).
+ */
+#ifndef STALLSCOPE_PYTHON_H
+#define STALLSCOPE_PYTHON_H
+
+#include "stallscope/addrmap.h"
+#include "stallscope/layout.h"
+#include "stallscope/reader.h"
+#include "stallscope/target.h"
+
+struct cpython_ops;
+
+/* Bounds of what is taken from a target; reaching one is always reported. */
+#define PY_MAX_INTERPRETERS 256u
+#define PY_MAX_THREADS      10000u
+#define PY_MAX_FRAMES       4096u
+#define PY_MAX_AWAITS       1000u     /* depth of an await chain */
+#define PY_MAX_ENTRIES      (1u << 22) /* of a dict or set */
+#define PY_MAX_STRING       65536u    /* code points of a string */
+#define PY_MAX_CODE         (1u << 22) /* bytes of bytecode or of a line table */
+
+/* Addresses of static types; 0 when the build does not export it. */
+struct py_types {
+	uint64_t code, coroutine, generator, async_generator;
+	uint64_t str, int_, float_, bool_, none, dict, set, list, tuple, bytes;
+	uint64_t cell, function, method, cfunction, module, member_descriptor;
+};
+
+/* A code object, remembered for the life of struct python. */
+struct py_code {
+	uint64_t address;
+	const char *name, *qualname; /* qualname = name before 3.11 */
+	const char *file;
+	int32_t first_line;
+	uint32_t flags;              /* CO_* */
+	uint64_t bytecode;           /* address of instruction 0 */
+	const uint8_t *lines;        /* line table, lines_len bytes */
+	uint32_t lines_len;
+	uint64_t id[3];              /* pointers that must stay the same: name, file, line table */
+	uint32_t checked;            /* look in which id was last compared */
+};
+
+#define PY_CO_COROUTINE          0x80u
+#define PY_CO_GENERATOR          0x20u
+#define PY_CO_ITERABLE_COROUTINE 0x100u
+#define PY_CO_ASYNC_GENERATOR    0x200u
+
+struct python {
+	struct reader rd;
+	const struct process *proc;
+	const struct cpython_ops *ops;
+	struct layout layout;
+	struct elf_module module; /* the object that holds _PyRuntime */
+	uint64_t runtime;         /* address of _PyRuntime */
+	int minor, micro;         /* micro -1: unknown */
+	bool free_threaded, debug_build;
+	struct py_types types;
+	uint32_t look;            /* number of the present look */
+
+	struct arena arena;       /* names, line tables */
+	struct py_code *codes;
+	size_t n_codes, codes_cap;
+	struct addrmap code_index; /* address -> index into codes */
+	struct addrmap type_index; /* type address -> index into type_names */
+	struct py_type_info *types_seen;
+	size_t n_types, types_cap;
+};
+
+/*
+ * Finds CPython in the process: NOT_PYTHON when there is none, UNSUPPORTED with the version
+ * when this build cannot read it. src and proc must outlive *ret.
+ */
+bool python_open(struct source *src, const struct process *proc, struct python **ret,
+		 struct error *err);
+void python_close(struct python *py);
+
+/* A new look at the same process, perhaps through another source of it (source_again()). */
+void python_new_look(struct python *py, struct source *src);
+
+/* ---- threads ------------------------------------------------------------------------- */
+
+struct py_interpreter {
+	uint64_t address;
+	int64_t id;
+	uint64_t modules;    /* sys.modules, a dict */
+	bool gil_locked;
+	uint64_t gil_holder; /* thread state; meaningful only when gil_locked */
+};
+
+struct py_thread {
+	uint64_t tstate;
+	uint32_t interpreter;   /* index */
+	uint64_t ident;         /* threading.get_ident() */
+	int32_t tid;            /* as the target sees it; 0 when unknown */
+	bool holds_gil, waits_for_gil;
+	uint64_t running_loop;  /* 0 when none */
+	uint64_t running_task;  /* 3.14+, else 0 */
+};
+
+/* Interpreters and their threads; arrays are allocated (mem_realloc) and freed by the caller. */
+bool python_threads(struct python *py, struct py_interpreter **interps, size_t *n_interps,
+		    struct py_thread **threads, size_t *n_threads, struct error *err);
+
+/* ---- frames and code ---------------------------------------------------------------- */
+
+struct py_frame {
+	uint64_t address;
+	uint64_t back;    /* next outer frame */
+	uint64_t locals;  /* address of localsplus[0] */
+	uint32_t code;    /* index into py->codes, UINT32_MAX for an entry frame without code */
+	int32_t instr;    /* byte offset of the instruction, -1 not started */
+};
+
+/*
+ * The Python stack of a thread, innermost first, at most max frames into frames[].
+ * *truncated when there are more; false when the walk failed (the frames read up to there
+ * are in frames[], *n counts them).
+ */
+bool python_stack(struct python *py, uint64_t tstate, struct py_frame *frames, size_t max,
+		  size_t *n, bool *truncated, struct error *err);
+
+/* One frame. False: not a frame. */
+bool python_frame(struct python *py, uint64_t address, struct py_frame *ret);
+
+/* The code object at an address as an index into py->codes, UINT32_MAX (and rd failed) if not. */
+uint32_t python_code(struct python *py, uint64_t address);
+
+struct py_position {
+	int32_t line, end_line; /* 0: unknown */
+	int32_t col, end_col;   /* UTF-8 bytes from 0; -1: unknown */
+};
+
+/* Where in the source the instruction is. instr -1 gives the first line. */
+struct py_position python_position(const struct python *py, uint32_t code, int32_t instr);
+
+/* Value of a local variable (cells looked through), 0 when unbound or absent. */
+uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name);
+
+/* ---- generators, coroutines, async generators ---------------------------------------- */
+
+enum py_gen_state { PY_GEN_CREATED, PY_GEN_SUSPENDED, PY_GEN_RUNNING, PY_GEN_DONE };
+
+struct py_gen {
+	enum py_gen_state state;
+	bool has_frame;
+	struct py_frame frame;  /* when has_frame */
+	uint64_t delegate;      /* what it awaits, 0 when nothing or unknown */
+	uint64_t qualname;      /* a str object */
+};
+
+/* True when address is a native coroutine, generator or async generator (by type address). */
+bool python_is_gen(struct python *py, uint64_t address);
+bool python_gen(struct python *py, uint64_t address, struct py_gen *ret);
+
+/* ---- objects ------------------------------------------------------------------------- */
+
+uint64_t py_type(struct python *py, uint64_t object);            /* ob_type */
+const char *py_type_name(struct python *py, uint64_t type);      /* tp_name, remembered */
+const char *py_type_full_name(struct python *py, uint64_t type); /* module.qualname if it can be had */
+static inline const char *py_object_type_name(struct python *py, uint64_t object)
+{
+	uint64_t type = py_type(py, object);
+
+	return type ? py_type_name(py, type) : "";
+}
+
+/* True when name is the tp_name of the object's type or of one of its bases (tp_mro). */
+bool py_is_instance(struct python *py, uint64_t object, const char *name);
+
+/* What kind of asyncio task an object is, remembered by type. */
+enum py_task_kind { PY_TASK_UNKNOWN, PY_TASK_C, PY_TASK_PYTHON, PY_TASK_NOT };
+enum py_task_kind py_task_kind(struct python *py, uint64_t object);
+
+bool py_is_none(struct python *py, uint64_t object);
+
+/* Appends the text of a str object made safe, at most max code points; false if it is no str. */
+bool py_str(struct python *py, uint64_t object, struct strbuf *out, size_t max);
+
+/* True when the str object is exactly the ASCII text. Cheap: compares length first. */
+bool py_str_equals(struct python *py, uint64_t object, const char *text);
+
+bool py_int(struct python *py, uint64_t object, int64_t *ret);   /* an int of up to 62 bits */
+bool py_number(struct python *py, uint64_t object, double *ret); /* float or int */
+bool py_bool(struct python *py, uint64_t object);
+
+uint64_t py_size(struct python *py, uint64_t object);            /* ob_size, checked >= 0 */
+uint64_t py_tuple_item(struct python *py, uint64_t tuple, size_t i);
+
+/* Items of a list or tuple: address of the first, and how many (checked against max). */
+uint64_t py_list_items(struct python *py, uint64_t list, uint64_t *n);
+uint64_t py_tuple_items(struct python *py, uint64_t tuple, uint64_t *n);
+
+/*
+ * Iteration over a dict or a set, bounded by steps. A dict gives key and value, a set keys
+ * only. False at the end or on failure (then rd.failed).
+ */
+struct py_iter {
+	uint64_t entries, values; /* addresses */
+	uint64_t i, n;
+	uint32_t stride, key_at, value_at;
+	bool is_set;
+};
+
+bool py_dict_begin(struct python *py, uint64_t dict, struct py_iter *it);
+bool py_set_begin(struct python *py, uint64_t set, struct py_iter *it);
+bool py_iter_next(struct python *py, struct py_iter *it, uint64_t *key, uint64_t *value);
+
+uint64_t py_dict_len(struct python *py, uint64_t dict);
+
+/*
+ * Looks up n names at once, values[i] = 0 where absent: in a dict with str keys, or among
+ * the instance attributes of an object (dict, split table or inline values; not slots).
+ */
+bool py_dict_lookup(struct python *py, uint64_t dict, const char *const names[], size_t n,
+		    uint64_t values[]);
+bool py_attrs(struct python *py, uint64_t object, const char *const names[], size_t n,
+	      uint64_t values[]);
+
+/* Offset of a __slots__ member in instances of a type; 0 when there is none. */
+uint32_t py_slot_offset(struct python *py, uint64_t type, const char *name);
+
+#endif

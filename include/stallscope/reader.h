@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reader.h - typed reads with one error check per object
+ *
+ * Reading an object of the target is a run of loads, any of which may fault or
+ * give nonsense. A reader remembers the first failure; loads after it give 0
+ * without touching the target. So an object is read straight through and judged
+ * once at the end:
+ *
+ *	struct reader rd = READER(src);
+ *	uint64_t code = rd_ptr(&rd, frame + off_code);
+ *	int32_t line = rd_i32(&rd, code + off_firstlineno);
+ *	if (rd.failed)
+ *		return rd_error(&rd, err);
+ *
+ * Little-endian 64-bit targets only, as is the host.
+ */
+#ifndef STALLSCOPE_READER_H
+#define STALLSCOPE_READER_H
+
+#include "stallscope/source.h"
+
+struct reader {
+	struct source *src;
+	bool failed;
+	bool corrupt;          /* a check failed, not a load */
+	uint64_t fault;        /* the first address that failed */
+	const char *what;      /* of the first failed check, a literal; or NULL */
+};
+
+#define READER(source) ((struct reader){.src = (source)})
+
+void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len); /* zeroes on failure */
+uint64_t rd_u64(struct reader *rd, uint64_t addr);
+int64_t rd_i64(struct reader *rd, uint64_t addr);
+uint32_t rd_u32(struct reader *rd, uint64_t addr);
+int32_t rd_i32(struct reader *rd, uint64_t addr);
+uint16_t rd_u16(struct reader *rd, uint64_t addr);
+uint8_t rd_u8(struct reader *rd, uint64_t addr);
+int8_t rd_i8(struct reader *rd, uint64_t addr);
+double rd_f64(struct reader *rd, uint64_t addr);
+
+/* A pointer that must not be NULL and must lie in user space (below 2^47), else a failed check. */
+uint64_t rd_ptr(struct reader *rd, uint64_t addr);
+
+/* Marks a failed check on the object at addr; what is a literal ("not a code object"). */
+void rd_corrupt(struct reader *rd, uint64_t addr, const char *what);
+
+/* Puts the failure into err and returns false; forgets it, so that the reader can be used on. */
+bool rd_error(struct reader *rd, struct error *err);
+
+/* Forgets the failure and tells whether there was one. */
+static inline bool rd_take(struct reader *rd)
+{
+	bool failed = rd->failed;
+
+	rd->failed = rd->corrupt = false;
+	rd->what = NULL;
+	return failed;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * render.h - text and JSON from a snapshot and its diagnosis
+ *
+ * Pure: no clock, no target, no terminal. Text goes into a strbuf; JSON is written piece by
+ * piece to a FILE, task by task, so that a million tasks never are one tree in memory.
+ */
+#ifndef STALLSCOPE_RENDER_H
+#define STALLSCOPE_RENDER_H
+
+#include <stdio.h>
+
+#include "stallscope/diagnose.h"
+
+enum render_tasks { RENDER_TASKS_GROUPS, RENDER_TASKS_TREE, RENDER_TASKS_ALL, RENDER_TASKS_NONE };
+
+struct render_label {
+	const char *key, *value;
+};
+
+struct render_options {
+	size_t width;             /* columns; 80 when not a terminal */
+	bool color, ascii;
+	bool verbose;             /* all frames and groups */
+	enum render_tasks tasks;
+	double threshold_s;
+	const struct render_label *labels;
+	size_t n_labels;
+};
+
+void render_text(const struct snapshot *snap, const struct diagnosis *d,
+		 const struct render_options *options, struct strbuf *out);
+
+/* One JSON object and a newline. False when writing failed (errno set). */
+bool render_json(const struct snapshot *snap, const struct diagnosis *d,
+		 const struct render_options *options, FILE *out);
+
+/* Tasks folded by equal await path: the rows of the groups table, largest first. */
+struct task_group {
+	uint32_t count;
+	uint32_t example;  /* a task of the group */
+	uint32_t loop;
+};
+
+/* *ret is allocated and freed by the caller. */
+void group_tasks(const struct snapshot *snap, uint32_t loop, struct task_group **ret, size_t *n);
+
+/* "4.83 s", "340 ms", "0.4 ms": time as a reader wants it. */
+void format_duration(char *buf, size_t size, int64_t ns);
+
+/* The last two or three parts of a path: enough to find it, short enough for a line. */
+const char *short_path(const char *path);
+
+#endif

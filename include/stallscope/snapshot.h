@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot.h - one picture of a process, as a value
+ *
+ * A snapshot is taken once and then only read: diagnosis and every renderer get
+ * a const struct snapshot. It owns all its arrays and strings; objects refer to
+ * each other by index, SNAP_NONE means "none". Every string is safe to print. Times are
+ * ns of CLOCK_MONOTONIC in the target's time namespace.
+ *
+ * What could not be read is never passed over: each such thing is a problem, and
+ * counts say "N of M".
+ */
+#ifndef STALLSCOPE_SNAPSHOT_H
+#define STALLSCOPE_SNAPSHOT_H
+
+#include "stallscope/asyncio.h"
+
+#define SNAP_NONE UINT32_MAX
+
+/* Bounds; each that is reached becomes a problem. */
+#define SNAP_MAX_TASKS 1000000u
+#define SNAP_MAX_LOOPS 1024u
+#define SNAP_MAX_LOOKS 4096u
+
+struct snap_code {
+	uint64_t address;
+	const char *function, *qualname, *file;
+	bool own;   /* the user's: not the standard library, not site-packages */
+	bool async; /* coroutine or async generator */
+};
+
+struct snap_frame {
+	uint32_t code; /* index into codes */
+	struct py_position at;
+	int32_t instr;
+	uint64_t address;
+	uint32_t task; /* whose coroutine this is, in a thread's stack; SNAP_NONE */
+};
+
+/* A run of frames, innermost first. */
+struct snap_stack {
+	uint32_t first, n;
+	bool truncated;
+};
+
+enum snap_task_state {
+	SNAP_TASK_RUNNING,
+	SNAP_TASK_READY,
+	SNAP_TASK_PENDING,
+	SNAP_TASK_CANCELLING
+};
+
+enum snap_wait { SNAP_WAIT_NOTHING, SNAP_WAIT_TASK, SNAP_WAIT_FUTURE, SNAP_WAIT_OTHER };
+
+struct snap_task {
+	uint64_t id;
+	const char *name, *coroutine; /* qualname of the outermost coroutine */
+	uint32_t loop;
+	enum snap_task_state state;
+	int64_t cancelling;
+	struct snap_stack stack;
+	enum snap_wait wait;
+	uint64_t waits_for;  /* address of the future or task, 0 */
+	const char *what;    /* "asyncio.sleep", "_GatheringFuture", NULL */
+	bool have_left;
+	double left_s;       /* until a sleep ends */
+	bool torn;           /* changed while it was read: parts may be missing */
+};
+
+struct snap_thread {
+	struct os_thread os;
+	const char *os_name, *name; /* comm; threading's name or NULL */
+	bool is_python;
+	uint64_t tstate;
+	uint32_t interpreter;
+	bool holds_gil, waits_for_gil;
+	uint32_t loop;              /* that runs in it, SNAP_NONE */
+	struct snap_stack stack;
+	bool stack_failed;
+};
+
+enum snap_phase { SNAP_NOT_RUNNING, SNAP_SELECT, SNAP_PROCESSING, SNAP_CALLBACKS, SNAP_UNKNOWN };
+
+struct snap_loop {
+	uint32_t thread;
+	enum snap_phase phase;
+	struct aio_run run;
+	bool have_run;          /* a _run_once frame was found */
+	struct aio_loop info;
+	bool have_info;
+	struct aio_callback callback;
+	bool have_callback;
+	uint32_t current_task;  /* SNAP_NONE */
+	bool have_held;
+	int64_t held_ns;        /* since select returned */
+	bool held_is_lower;     /* uvloop: a callback may have refreshed the clock */
+	bool have_select;
+	int64_t select_ns;      /* already in select */
+	uint32_t outer;         /* a loop whose callback runs this one (nested), SNAP_NONE */
+	uint32_t tasks, tasks_torn;
+};
+
+/* What a light look sees of a loop; the series tells moving from standing still. */
+struct snap_look {
+	uint64_t clock_ns;
+	uint64_t loop;           /* address */
+	int32_t tid;
+	uint8_t found;           /* a _run_once frame was found (or uvloop's clock read) */
+	uint8_t in_callbacks;
+	char state;              /* of the thread, 0 unknown */
+	int64_t index, ntodo;
+	uint64_t handle;
+	double end_time;
+	uint64_t leaf_frame, leaf_code;
+	int64_t leaf_instr;
+	uint64_t on_cpu_ns, run_queue_ns; /* of the thread so far */
+	uint8_t have_sched;
+	int64_t syscall;         /* -2: running or unknown */
+	uint64_t task;           /* running task, 0 unknown */
+};
+
+struct snap_problem {
+	const char *what, *where;
+	uint32_t count;
+};
+
+enum snap_consistency { SNAP_CONSISTENT, SNAP_REPAIRED, SNAP_TORN };
+
+struct snapshot {
+	struct arena arena;
+	uint64_t clock_ns, wall_ns;  /* when the loops were read */
+	uint64_t read_ns;            /* how long the reading took */
+	struct source_stats stats;
+	enum snap_consistency consistency;
+	uint32_t retries;
+	const struct process *process;
+	char process_state;          /* of the thread group's leader */
+	int32_t tracer;              /* pid, 0 none */
+	int minor, micro;
+	bool free_threaded, debug_build;
+	const char *layout;          /* the provider that had the last word */
+	bool asyncio_loaded;
+
+	struct snap_code *codes;
+	struct snap_frame *frames;
+	struct snap_thread *threads;
+	struct snap_loop *loops;
+	struct snap_task *tasks;
+	struct snap_look *looks;     /* oldest first, loops interleaved */
+	struct snap_problem *problems;
+	size_t n_codes, n_frames, n_threads, n_loops, n_tasks, n_looks, n_problems;
+	size_t tasks_found;          /* addresses seen; n_tasks of them are here */
+	size_t tasks_torn;
+};
+
+/* How to look. */
+struct snapshot_options {
+	uint64_t max_tasks;    /* 0: SNAP_MAX_TASKS */
+};
+
+/*
+ * One full look at a process. The snapshot keeps a pointer to proc, which must outlive it.
+ * False only when nothing could be told at all; partial pictures carry problems.
+ */
+bool snapshot_take(struct python *py, const struct process *proc,
+		   const struct snapshot_options *options, struct snapshot **ret,
+		   struct error *err);
+
+/* Appends a light look to a snapshot's series: a few reads, no tasks. src: source_again(). */
+bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,
+		   struct error *err);
+
+/* The series as a note for source_save(), and back. */
+void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out);
+bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text);
+
+void snapshot_destroy(struct snapshot *snap);
+
+/* Readers. */
+static inline const struct snap_code *snap_code_of(const struct snapshot *s,
+						   const struct snap_frame *f)
+{
+	return &s->codes[f->code];
+}
+
+static inline const struct snap_frame *snap_frame_at(const struct snapshot *s,
+						     const struct snap_stack *stack, uint32_t i)
+{
+	return &s->frames[stack->first + i];
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.h - everything that may be asked of a target
+ *
+ * A source is a live process, a core (sparse or full) or a test's fake; what
+ * lies above cannot tell them apart and asks for nothing in any other way. It
+ * never stops the target and never writes to it.
+ *
+ * Everything asked goes through a cache that lasts for one look: memory by
+ * pages, texts of /proc by path, pieces of mapped files, lines of source files.
+ * So one look is consistent with itself (the same question gets the same
+ * answer), a question asked twice costs nothing, and source_save() can write
+ * what the look was made of: the sparse core. source_forget() begins a new look.
+ *
+ * Not thread-safe: one thread per source.
+ */
+#ifndef STALLSCOPE_SOURCE_H
+#define STALLSCOPE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "stallscope/error.h"
+#include "stallscope/strbuf.h"
+
+struct source;
+
+/* Bounds of what is taken from a target. */
+#define SOURCE_PAGE       4096u
+#define SOURCE_MAX_READ   (64u << 20)  /* bytes of one source_read() */
+#define SOURCE_MAX_TEXT   (16u << 20)  /* bytes of one file of /proc */
+#define SOURCE_MAX_LINE   4096u        /* bytes of one line of a source file */
+#define SOURCE_MAX_CACHE  (512u << 20) /* bytes of memory in one look */
+
+/* A mapped file, as a line of /proc/PID/maps names it. */
+struct source_file {
+	uint64_t start, end; /* the mapping */
+	uint64_t inode;
+	uint32_t dev_major, dev_minor;
+	const char *path;    /* without " (deleted)" */
+	bool deleted;
+};
+
+/*
+ * Opens the live process pid: pidfd first, then an O_PATH descriptor of /proc/PID,
+ * then everything else relative to that, so that a reused pid is never mixed in.
+ * On failure err says which right is missing and how to get it (PERMISSION), or
+ * NO_PROCESS; zombies and kernel threads are NOT_PYTHON with the reason.
+ */
+bool source_open_live(pid_t pid, struct source **ret, struct error *err);
+
+/* Opens an ELF core: a sparse one of ours, or a full one of the kernel or gcore. */
+bool source_open_core(const char *path, struct source **ret, struct error *err);
+
+/*
+ * Another source on the same target with an empty cache of its own: for small looks
+ * in between that must not disturb what the big look remembers. Closed like any other.
+ */
+struct source *source_again(struct source *src);
+
+/* NULL is allowed. */
+void source_close(struct source *src);
+
+/* A look is over: the next question is asked anew. Memory is kept for reuse. */
+void source_forget(struct source *src);
+
+/* Exactly len bytes at addr, or false with ERR_FAULT and the address that failed. */
+bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err);
+
+/*
+ * Brings [addr, addr + len) of many addresses into the cache with few system calls:
+ * sorts addrs (in place), merges neighbours. Addresses that cannot be read are left
+ * out; source_read() reports them.
+ */
+void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len);
+
+/*
+ * The text of /proc/PID/path ("maps", "task/17/stat", "net/tcp"), or of a directory
+ * the names in it, one a line (path ends in '/'), or of a symbolic link its target
+ * (path begins with '@': "@exe", "@fd/6", "@ns/user"). *ret is owned by the source and
+ * valid until source_forget() or source_close(). ABSENT when it does not exist, GONE when
+ * the process ended.
+ */
+bool source_proc(struct source *src, const char *path, const struct strbuf **ret,
+		 struct error *err);
+
+/* Exactly len bytes at offset of a mapped file, as the target sees it. */
+bool source_file_read(struct source *src, const struct source_file *file, uint64_t offset,
+		      void *buf, size_t len, struct error *err);
+
+/* A descriptor of a mapped file for libdw (the caller closes it); -1 when there is none. */
+int source_file_open(struct source *src, const struct source_file *file, struct error *err);
+
+/*
+ * Line number `line` (from 1) of the text file at path in the target's root (or its
+ * working directory), without the newline, as raw bytes. Only regular files, never
+ * following a link out of the target's root. *newer is set when the file was changed
+ * after the process began: the line may not be what runs.
+ */
+bool source_line(struct source *src, const char *path, uint32_t line, struct strbuf *out,
+		 bool *newer, struct error *err);
+
+/* CLOCK_MONOTONIC now in ns, in the target's time namespace; of a core: when it was taken. */
+uint64_t source_clock(const struct source *src);
+
+/* CLOCK_REALTIME in ns that belongs to source_clock(). */
+uint64_t source_wall_clock(const struct source *src);
+
+/* False when a live target ended or was replaced by another program; true for a core. */
+bool source_alive(const struct source *src);
+
+/* True when there is nothing to wait for: a core stays as it is. */
+bool source_is_recorded(const struct source *src);
+
+pid_t source_pid(const struct source *src); /* in our pid namespace; of a core: as recorded */
+
+/*
+ * Small texts that travel with a look: the layers above put what they measured over time
+ * (the series of looks) so that a recorded target gives the same verdict.
+ * source_note() gives NULL when there is none (always NULL for a live target).
+ */
+const struct strbuf *source_note(const struct source *src, const char *name);
+
+struct source_note {
+	const char *name;
+	const char *text;
+	size_t len;
+};
+
+/*
+ * Writes what the look so far was made of as a sparse ELF core, with n notes added, to a
+ * temporary file beside path that is then renamed. The file is readable by its owner only.
+ * Takes the times of the look from clock_ns and wall_ns.
+ */
+bool source_save(struct source *src, const char *path, uint64_t clock_ns, uint64_t wall_ns,
+		 const struct source_note *notes, size_t n, struct error *err);
+
+struct source_stats {
+	uint64_t system_calls; /* made for this target since it was opened */
+	uint64_t bytes_read;
+	uint64_t pages;        /* in the cache now */
+	uint64_t faults;       /* reads that failed */
+};
+
+struct source_stats source_get_stats(const struct source *src);
+
+#endif

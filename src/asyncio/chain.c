@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stallscope/asyncio.h"
+
+#define AT(object, f) ((object) + py->layout.field[F_##f].offset)
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t n = strlen(text), m = strlen(tail);
+
+	return n >= m && !strcmp(text + n - m, tail);
+}
+
+/* ---- coroutines compiled by Cython -------------------------------------------------------------- */
+
+/* __pyx_CoroutineObject: yieldfrom and names by release; qualname follows name. */
+static const struct {
+	const char *prefix; /* of the type's name */
+	uint32_t yieldfrom, name;
+} cython_layouts[] = {
+	{"_cython_3_0", 64, 72},
+	{"_cython_", 64, 80}, /* 3.1 and later */
+	{"", 72, 80},	      /* 0.29: the bare name "coroutine" */
+};
+
+static bool cython_link(struct python *py, uint64_t object, const char *type, struct aio_link *link,
+			uint64_t *next)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cython_layouts); i++) {
+		uint64_t name, qualname;
+
+		if (strncmp(type, cython_layouts[i].prefix, strlen(cython_layouts[i].prefix)) != 0)
+			continue;
+		name = rd_u64(&py->rd, object + cython_layouts[i].name);
+		qualname = rd_u64(&py->rd, object + cython_layouts[i].name + 8);
+		if (py->rd.failed || !name || !qualname ||
+		    strcmp(py_object_type_name(py, qualname), "str") != 0)
+			break;
+		link->kind = AIO_LINK_CYTHON;
+		link->qualname = qualname;
+		*next = rd_u64(&py->rd, object + cython_layouts[i].yieldfrom);
+		return !py->rd.failed;
+	}
+	rd_take(&py->rd);
+	return false;
+}
+
+/* ---- links ----------------------------------------------------------------------------------------- */
+
+/* Objects that only stand between a coroutine and what it awaits: looked through. */
+static bool look_through(struct python *py, uint64_t object, const char *type, uint64_t *next)
+{
+	if (ends_with(type, "coroutine_wrapper") || ends_with(type, "CoroutineAwait"))
+		*next = rd_u64(&py->rd, AT(object, CWRAP_CORO));
+	else if (!strcmp(type, "async_generator_asend"))
+		*next = rd_u64(&py->rd, AT(object, ASEND_GEN));
+	else if (!strcmp(type, "async_generator_athrow"))
+		*next = rd_u64(&py->rd, AT(object, ATHROW_GEN));
+	else
+		return false;
+	return !py->rd.failed;
+}
+
+static void gen_link(struct python *py, uint64_t object, struct aio_link *link, uint64_t *next)
+{
+	struct py_gen gen;
+
+	*next = 0;
+	if (!python_gen(py, object, &gen)) {
+		link->kind = AIO_LINK_OPAQUE;
+		return;
+	}
+	link->kind = gen.has_frame ? AIO_LINK_FRAME : AIO_LINK_OPAQUE;
+	link->frame = gen.frame;
+	link->qualname = gen.qualname;
+	link->running = gen.state == PY_GEN_RUNNING;
+	*next = gen.delegate;
+}
+
+/* One step: what object is, and what it awaits in *next (0 at the end). False: no link. */
+static bool make_link(struct python *py, uint64_t object, struct aio_link *link, uint64_t *next)
+{
+	const char *type = py_object_type_name(py, object);
+
+	memset(link, 0, sizeof(*link));
+	link->address = object;
+	*next = 0;
+	if (py->rd.failed)
+		return false;
+	if (python_is_gen(py, object)) {
+		gen_link(py, object, link, next);
+	} else if (ends_with(type, "FutureIter")) {
+		link->kind = AIO_LINK_FUTURE;
+		link->address = rd_u64(&py->rd, AT(object, FUTUREITER_FUTURE));
+	} else if (look_through(py, object, type, next)) {
+		return false;
+	} else if ((ends_with(type, "coroutine") || ends_with(type, "generator")) &&
+		   cython_link(py, object, type, link, next)) {
+		return true;
+	} else {
+		link->kind = AIO_LINK_OPAQUE;
+	}
+	return !py->rd.failed;
+}
+
+size_t aio_chain(struct python *py, uint64_t coro, struct aio_link *links, size_t max,
+		 bool *truncated)
+{
+	struct aio_link link;
+	uint64_t object = coro, next;
+	size_t n = 0, steps = 0;
+
+	*truncated = false;
+	while (object && !py->rd.failed) {
+		if (n == max || ++steps > 2 * max) {
+			*truncated = true;
+			break;
+		}
+		if (make_link(py, object, &link, &next))
+			links[n++] = link;
+		object = next;
+	}
+	return n;
+}
+
+/* ---- what it waits in ---------------------------------------------------------------------------------- */
+
+static void timer_left(struct python *py, const struct py_frame *frame, double now, double *left)
+{
+	uint64_t handle = python_local(py, frame, "h"), when;
+	uint32_t slot;
+	double at;
+
+	if (handle && !py_is_none(py, handle)) {
+		slot = py_slot_offset(py, py_type(py, handle), "_when");
+		when = slot ? rd_u64(&py->rd, handle + slot) : 0;
+		if (when && py_number(py, when, &at))
+			*left = at - now;
+	}
+	rd_take(&py->rd);
+}
+
+static const struct aio_link *innermost_frame(const struct aio_link *links, size_t n)
+{
+	while (n-- > 0)
+		if (links[n].kind == AIO_LINK_FRAME)
+			return &links[n];
+	return NULL;
+}
+
+bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, double now,
+		   struct strbuf *out, double *left)
+{
+	const struct aio_link *link = innermost_frame(links, n);
+	cleanup_strbuf struct strbuf name = STRBUF_INIT;
+
+	if (!link || !strstr(py->codes[link->frame.code].file, "/asyncio/"))
+		return false;
+	if (!py_str(py, link->qualname, &name, 100))
+		return !rd_take(&py->rd) && false;
+	if (!strcmp(name.data, "sleep"))
+		timer_left(py, &link->frame, now, left);
+	strbuf_addf(out, "%s%s", strchr(name.data, '.') ? "" : "asyncio.", name.data);
+	return true;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stallscope/asyncio.h"
+
+#define TIMERS_MAX 1000000u
+
+/* Fields used from the layout, as addresses. */
+#define AT(object, f) ((object) + py->layout.field[F_##f].offset)
+
+/* The batch of reads that turns a list of pointers into cached objects. */
+static void prefetch_pointers(struct python *py, uint64_t first, uint64_t n, uint32_t offset,
+			      size_t len)
+{
+	uint64_t *addrs;
+
+	if (n < 32)
+		return;
+	addrs = mem_alloc(n * sizeof(*addrs));
+	for (uint64_t i = 0; i < n; i++)
+		addrs[i] = rd_u64(&py->rd, first + 8 * i) + offset;
+	if (!py->rd.failed)
+		source_prefetch(py->rd.src, addrs, n, len);
+	free(addrs);
+}
+
+struct timer_slots {
+	uint32_t when, cancelled;
+};
+
+static struct timer_slots timer_slots(struct python *py, uint64_t handle)
+{
+	uint64_t type = py_type(py, handle);
+
+	return (struct timer_slots){py_slot_offset(py, type, "_when"),
+				    py_slot_offset(py, type, "_cancelled")};
+}
+
+static void count_timer(struct python *py, uint64_t handle, const struct timer_slots *slots,
+			double now, bool first, struct aio_loop *loop)
+{
+	uint64_t cancelled = slots->cancelled ? rd_u64(&py->rd, handle + slots->cancelled) : 0;
+	uint64_t when = rd_u64(&py->rd, handle + slots->when);
+	double at;
+
+	if (!when || py->rd.failed || !py_number(py, when, &at) || !isfinite(at))
+		return;
+	if (first)
+		loop->first_when = at;
+	if (cancelled && py_bool(py, cancelled))
+		return;
+	if (!loop->have_next || at < loop->next_when)
+		loop->next_when = at;
+	loop->have_next = true;
+	if (at < now) {
+		loop->timers_late++;
+		if (now - at > loop->worst_late)
+			loop->worst_late = now - at;
+	}
+}
+
+/* _scheduled is a heap of TimerHandles: all are counted, slot 0 is the earliest. */
+static void read_timers(struct python *py, uint64_t list, double now, struct aio_loop *loop)
+{
+	uint64_t n, items = py_list_items(py, list, &n);
+	struct timer_slots slots = {0};
+
+	if (py->rd.failed)
+		return;
+	loop->timers = (int64_t)n;
+	if (!n || n > TIMERS_MAX)
+		return;
+	slots = timer_slots(py, rd_ptr(&py->rd, items));
+	if (!slots.when || py->rd.failed)
+		return;
+	prefetch_pointers(py, items, n, 0, 64);
+	for (uint64_t i = 0; i < n && !py->rd.failed; i++)
+		count_timer(py, rd_ptr(&py->rd, items + 8 * i), &slots, now, i == 0, loop);
+}
+
+/* SimpleQueue: a list and a position up to 3.12, a ring buffer that counts from 3.13 on. */
+static int64_t queue_length(struct python *py, uint64_t queue)
+{
+	uint64_t list;
+
+	if (!strstr(py_object_type_name(py, queue), "SimpleQueue"))
+		return -1;
+	if (layout_has(&py->layout, F_SQUEUE_ITEMS))
+		return rd_i64(&py->rd, AT(queue, SQUEUE_ITEMS));
+	list = rd_ptr(&py->rd, AT(queue, SQUEUE_LIST));
+	return (int64_t)py_size(py, list) - rd_i64(&py->rd, AT(queue, SQUEUE_POS));
+}
+
+/* concurrent.futures.ThreadPoolExecutor */
+static void read_executor(struct python *py, uint64_t executor, struct aio_loop *loop)
+{
+	static const char *const names[] = {"_max_workers", "_threads", "_work_queue",
+					    "_idle_semaphore"};
+	static const char *const value_name[] = {"_value"};
+	uint64_t v[ARRAY_SIZE(names)], value;
+
+	if (!executor || py_is_none(py, executor) ||
+	    !py_attrs(py, executor, names, ARRAY_SIZE(names), v) || !v[0])
+		return;
+	loop->have_executor = py_int(py, v[0], &loop->executor_max);
+	if (v[1])
+		loop->executor_threads = (int64_t)rd_u64(&py->rd, AT(v[1], SET_USED));
+	if (v[2])
+		loop->executor_queued = queue_length(py, v[2]);
+	if (v[3] && py_attrs(py, v[3], value_name, 1, &value) && value)
+		py_int(py, value, &loop->executor_idle);
+}
+
+static void read_selector(struct python *py, uint64_t selector, struct aio_loop *loop)
+{
+	static const char *const names[] = {"_fd_to_key"};
+	uint64_t dict;
+
+	if (selector && py_attrs(py, selector, names, 1, &dict) && dict)
+		loop->fds = (int64_t)py_dict_len(py, dict);
+}
+
+static void forget_loop(struct aio_loop *loop)
+{
+	loop->ready = loop->timers = loop->timers_late = loop->fds = -1;
+	loop->executor_max = loop->executor_threads = -1;
+	loop->executor_idle = loop->executor_queued = -1;
+}
+
+bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_loop *ret)
+{
+	static const char *const names[] = {"_ready",  "_scheduled",	    "_selector",
+					    "_default_executor", "_debug", "_stopping"};
+	uint64_t v[ARRAY_SIZE(names)];
+
+	memset(ret, 0, sizeof(*ret));
+	forget_loop(ret);
+	ret->address = address;
+	ret->class_name = py_type_full_name(py, py_type(py, address));
+	if (py->rd.failed || !py_attrs(py, address, names, ARRAY_SIZE(names), v))
+		return !rd_take(&py->rd);
+	if (strstr(ret->class_name, "uvloop"))
+		return aio_uvloop_read(py, address, now, ret);
+	if (v[0])
+		ret->ready = (int64_t)py_size(py, v[0]);
+	if (v[1]) {
+		ret->timers_late = 0;
+		read_timers(py, v[1], now, ret);
+	}
+	read_selector(py, v[2], ret);
+	read_executor(py, v[3], ret);
+	ret->debug = py_bool(py, v[4]);
+	ret->stopping = py_bool(py, v[5]);
+	return !rd_take(&py->rd);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "stallscope/asyncio.h"
+#include "stallscope/utf8.h"
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t n = strlen(text), m = strlen(tail);
+
+	return n >= m && !strcmp(text + n - m, tail);
+}
+
+bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
+{
+	const struct py_code *code;
+
+	if (frame->code == UINT32_MAX)
+		return false;
+	code = &py->codes[frame->code];
+	return !strcmp(code->name, "_run_once") && ends_with(code->file, "asyncio/base_events.py");
+}
+
+static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
+			 double *ret)
+{
+	uint64_t value = python_local(py, frame, name);
+
+	return value && !py->rd.failed && py_number(py, value, ret) && isfinite(*ret);
+}
+
+static void read_timeout(struct python *py, const struct py_frame *frame, struct aio_run *run)
+{
+	uint64_t value = python_local(py, frame, "timeout");
+
+	if (!value || py->rd.failed)
+		return;
+	run->timeout_none = py_is_none(py, value);
+	run->have_timeout =
+		run->timeout_none || (py_number(py, value, &run->timeout) && isfinite(run->timeout));
+}
+
+static void read_batch(struct python *py, const struct py_frame *frame, struct aio_run *run)
+{
+	static const double sane = 1e12;
+	double number;
+	uint64_t handle;
+
+	if (!local_number(py, frame, "ntodo", &number) || number < 0 || number > sane)
+		return;
+	run->have_batch = true;
+	run->ntodo = (int64_t)number;
+	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
+	if (local_number(py, frame, "i", &number) && number >= 0 && number < sane)
+		run->index = (int64_t)number;
+	handle = python_local(py, frame, "handle");
+	if (handle && !py->rd.failed && !py_is_none(py, handle))
+		run->handle = handle;
+}
+
+bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret)
+{
+	struct aio_run run = {.frame = frame->address};
+
+	run.loop = python_local(py, frame, "self");
+	read_timeout(py, frame, &run);
+	run.have_end_time = local_number(py, frame, "end_time", &run.end_time);
+	if (run.have_end_time) {
+		read_batch(py, frame, &run);
+		run.have_start = local_number(py, frame, "t0", &run.start);
+	}
+	if (rd_take(&py->rd) || !run.loop)
+		return false;
+	*ret = run;
+	return true;
+}
+
+/* ---- handles ---------------------------------------------------------------------------------- */
+
+static void copy_str(struct python *py, uint64_t object, struct strbuf *out)
+{
+	if (!object || !py_str(py, object, out, 100))
+		strbuf_addstr(out, "?");
+}
+
+/* A C function: its name from the method table; a bound one may belong to a task. */
+static void describe_c_function(struct python *py, uint64_t function, struct strbuf *out,
+				uint64_t *task)
+{
+	uint64_t self = rd_u64(&py->rd, function + py->layout.field[F_CFUNC_SELF].offset);
+	uint64_t def = rd_ptr(&py->rd, function + py->layout.field[F_CFUNC_ML].offset);
+	uint64_t name = rd_ptr(&py->rd, def); /* PyMethodDef.ml_name */
+	char text[64] = "";
+
+	for (size_t i = 0; i + 1 < sizeof(text) && !py->rd.failed; i++) {
+		text[i] = (char)rd_u8(&py->rd, name + i);
+		if (!text[i])
+			break;
+	}
+	utf8_add_safe(out, text, strnlen(text, sizeof(text)), sizeof(text));
+	if (self && !py->rd.failed && py_task_kind(py, self) == PY_TASK_C)
+		*task = self;
+}
+
+static void describe_method(struct python *py, uint64_t method, struct strbuf *out, uint64_t *task)
+{
+	uint64_t function = rd_ptr(&py->rd, method + py->layout.field[F_METHOD_FUNC].offset);
+	uint64_t self = rd_ptr(&py->rd, method + py->layout.field[F_METHOD_SELF].offset);
+
+	if (py->rd.failed)
+		return;
+	if (!strcmp(py_object_type_name(py, function), "function"))
+		copy_str(py, rd_u64(&py->rd, function + py->layout.field[F_FUNC_QUALNAME].offset),
+			 out);
+	else
+		strbuf_addf(out, "method of %s", py_object_type_name(py, self));
+	if (!py->rd.failed && py_task_kind(py, self) == PY_TASK_PYTHON)
+		*task = self;
+}
+
+static void describe(struct python *py, uint64_t callback, struct strbuf *out, uint64_t *task,
+		     int depth)
+{
+	const char *type = py_object_type_name(py, callback);
+
+	if (py->rd.failed || depth > 4)
+		return;
+	if (ends_with(type, "TaskStepMethWrapper")) {
+		strbuf_addstr(out, "TaskStepMethWrapper");
+		*task = rd_u64(&py->rd, callback + py->layout.field[F_STEP_TASK].offset);
+	} else if (ends_with(type, "TaskWakeupMethWrapper")) {
+		strbuf_addstr(out, "TaskWakeupMethWrapper");
+		*task = rd_u64(&py->rd, callback + py->layout.field[F_WAKEUP_TASK].offset);
+	} else if (!strcmp(type, "function")) {
+		copy_str(py, rd_u64(&py->rd, callback + py->layout.field[F_FUNC_QUALNAME].offset),
+			 out);
+	} else if (!strcmp(type, "method")) {
+		describe_method(py, callback, out, task);
+	} else if (!strcmp(type, "builtin_function_or_method")) {
+		describe_c_function(py, callback, out, task);
+	} else if (!strcmp(type, "functools.partial")) {
+		strbuf_addstr(out, "partial ");
+		describe(py, rd_u64(&py->rd, callback + py->layout.field[F_PARTIAL_FN].offset), out,
+			 task, depth + 1);
+	} else {
+		strbuf_addstr(out, type);
+	}
+}
+
+bool aio_callback_read(struct python *py, uint64_t handle, struct aio_callback *ret)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	uint32_t slot = py_slot_offset(py, py_type(py, handle), "_callback");
+	uint64_t callback = slot ? rd_u64(&py->rd, handle + slot) : 0;
+
+	memset(ret, 0, sizeof(*ret));
+	if (callback && !py->rd.failed)
+		describe(py, callback, &text, &ret->task, 0);
+	snprintf(ret->name, sizeof(ret->name), "%s", text.data);
+	return !rd_take(&py->rd) && callback;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stallscope/addrmap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stallscope/arena.h"
+
+struct addrmap_slot {
+	uint64_t key;
+	uint32_t value; /* ADDRMAP_NONE: empty */
+};
+
+#define FIRST_SIZE 64u
+
+/* Fibonacci hashing: addresses differ in their middle bits. */
+static uint32_t home(const struct addrmap *map, uint64_t key)
+{
+	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & map->mask;
+}
+
+static struct addrmap_slot *find(const struct addrmap *map, uint64_t key)
+{
+	uint32_t i = home(map, key);
+
+	while (map->slots[i].value != ADDRMAP_NONE && map->slots[i].key != key)
+		i = (i + 1) & map->mask;
+	return &map->slots[i];
+}
+
+static void allocate(struct addrmap *map, uint32_t size)
+{
+	map->slots = mem_realloc(NULL, size, sizeof(*map->slots));
+	memset(map->slots, 0xff, size * sizeof(*map->slots));
+	map->mask = size - 1;
+}
+
+static void grow(struct addrmap *map)
+{
+	struct addrmap old = *map;
+
+	allocate(map, old.slots ? (old.mask + 1) * 2 : FIRST_SIZE);
+	for (uint32_t i = 0; old.slots && i <= old.mask; i++)
+		if (old.slots[i].value != ADDRMAP_NONE)
+			*find(map, old.slots[i].key) = old.slots[i];
+	free(old.slots);
+}
+
+uint32_t addrmap_get(const struct addrmap *map, uint64_t key)
+{
+	return map->slots ? find(map, key)->value : ADDRMAP_NONE;
+}
+
+void addrmap_put(struct addrmap *map, uint64_t key, uint32_t value)
+{
+	struct addrmap_slot *slot;
+
+	if (!map->slots || map->used >= map->mask / 2)
+		grow(map);
+	slot = find(map, key);
+	if (slot->value == ADDRMAP_NONE)
+		map->used++;
+	slot->key = key;
+	slot->value = value;
+}
+
+bool addrmap_add(struct addrmap *map, uint64_t key)
+{
+	if (addrmap_get(map, key) != ADDRMAP_NONE)
+		return false;
+	addrmap_put(map, key, 0);
+	return true;
+}
+
+void addrmap_clear(struct addrmap *map)
+{
+	if (map->slots)
+		memset(map->slots, 0xff, ((size_t)map->mask + 1) * sizeof(*map->slots));
+	map->used = 0;
+}
+
+void addrmap_deinit(struct addrmap *map)
+{
+	free(map->slots);
+	*map = (struct addrmap)ADDRMAP_INIT;
+}

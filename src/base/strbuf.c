@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stallscope/strbuf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stallscope/arena.h"
+
+char strbuf_empty[1];
+
+void strbuf_init(struct strbuf *sb)
+{
+	*sb = (struct strbuf)STRBUF_INIT;
+}
+
+void strbuf_deinit(struct strbuf *sb)
+{
+	if (sb->cap)
+		free(sb->data);
+	strbuf_init(sb);
+}
+
+void strbuf_reset(struct strbuf *sb)
+{
+	sb->len = 0;
+	if (sb->cap)
+		sb->data[0] = 0;
+}
+
+char *strbuf_room(struct strbuf *sb, size_t extra)
+{
+	size_t need = sb->len + extra + 1, cap;
+
+	if (need > sb->cap) {
+		cap = sb->cap * 2 > need ? sb->cap * 2 : need + 32;
+		sb->data = mem_realloc(sb->cap ? sb->data : NULL, cap, 1);
+		sb->cap = cap;
+		sb->data[sb->len] = 0;
+	}
+	return sb->data + sb->len;
+}
+
+void strbuf_setlen(struct strbuf *sb, size_t len)
+{
+	sb->len = len;
+	if (sb->cap)
+		sb->data[len] = 0;
+}
+
+void strbuf_add(struct strbuf *sb, const void *bytes, size_t len)
+{
+	if (!len)
+		return;
+	memcpy(strbuf_room(sb, len), bytes, len);
+	strbuf_setlen(sb, sb->len + len);
+}
+
+void strbuf_addstr(struct strbuf *sb, const char *text)
+{
+	strbuf_add(sb, text, strlen(text));
+}
+
+void strbuf_addch(struct strbuf *sb, char c)
+{
+	strbuf_add(sb, &c, 1);
+}
+
+void strbuf_pad(struct strbuf *sb, char c, size_t count)
+{
+	if (!count)
+		return;
+	memset(strbuf_room(sb, count), c, count);
+	strbuf_setlen(sb, sb->len + count);
+}
+
+void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
+{
+	va_list again;
+	int len;
+
+	va_copy(again, ap);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	if (len > 0) {
+		vsnprintf(strbuf_room(sb, (size_t)len), (size_t)len + 1, fmt, again);
+		strbuf_setlen(sb, sb->len + (size_t)len);
+	}
+	va_end(again);
+}
+
+void strbuf_addf(struct strbuf *sb, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vaddf(sb, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli.h - commands and options
+ *
+ * One table of options (options.c) is parsed, printed by --help and compared with
+ * the manual page by a test. One file per command; each takes parsed options and
+ * returns the exit status of the process.
+ */
+#ifndef STALLSCOPE_CLI_H
+#define STALLSCOPE_CLI_H
+
+#include "stallscope/render.h"
+
+enum command { COMMAND_DUMP, COMMAND_DOCTOR, COMMAND_COUNT };
+
+enum format { FORMAT_TEXT, FORMAT_JSON };
+enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+#define TARGETS_MAX 1024u
+#define LABELS_MAX  32u
+
+struct options {
+	enum command command;
+	const char *targets[TARGETS_MAX]; /* pids or files, as given */
+	size_t n_targets;
+	int64_t for_ns, threshold_ns;
+	enum format format;
+	enum color color;
+	enum render_tasks tasks;
+	bool tasks_given;
+	uint64_t max_tasks;
+	const char *output, *save, *dump_layout;
+	bool ascii, exit_code, quiet;
+	int verbose;
+	struct render_label labels[LABELS_MAX];
+	size_t n_labels;
+};
+
+/*
+ * Parses argv. False when the process is to end with *status: after --help and --version
+ * (0), or a usage error (2, already printed).
+ */
+bool options_parse(int argc, char **argv, struct options *ret, int *status);
+
+/* "250ms", "2s", "1m", "0"; plain numbers are seconds. False when it is none of that. */
+bool parse_duration(const char *text, int64_t *ns);
+
+int command_dump(const struct options *o);
+int command_doctor(const struct options *o);
+
+/* Prints an error and its hint on standard error; returns the exit status for it. */
+int report_error(const struct error *err);
+
+/* A target opened: the process or core behind one argument. */
+struct target {
+	struct source *src;
+	struct process *proc;
+	struct python *py;
+};
+
+/* Opens a pid or a file. Python is found too unless without_python. */
+bool target_open(const char *argument, bool without_python, struct target *ret, struct error *err);
+void target_close(struct target *t);
+
+/*
+ * Where output goes: standard output, or a temporary file that output_commit() renames to
+ * the path, so that no reader sees half of it.
+ */
+struct output {
+	FILE *file;
+	char *path, *temporary;
+};
+
+bool output_open(const char *path, struct output *ret, struct error *err);
+bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
+void output_abandon(struct output *out);                   /* nothing appears at the path */
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dump: one look, as short as the verdict needs. A full look comes first, so that a stall is
+ * caught while it lasts; light looks follow until the verdict is certain or the time is up.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "stallscope/cleanup.h"
+#include "stallscope/log.h"
+#include "stallscope/utf8.h"
+
+#define LOOK_STEP_NS   20000000 /* between light looks */
+#define RETAKES_MAX    3        /* full looks at stalls that began while we looked */
+#define NOTE_LOOKS     "looks"
+
+struct look {
+	struct target *target;
+	const struct options *o;
+	struct snapshot *snap;
+	struct diagnosis *d;
+};
+
+static void nap(int64_t ns)
+{
+	struct timespec ts = {ns / 1000000000, ns % 1000000000};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts))
+		;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void judge(struct look *k)
+{
+	struct diagnose_options options = {k->o->threshold_ns};
+
+	diagnosis_destroy(k->d);
+	k->d = diagnose(k->snap, &options);
+}
+
+static bool take(struct look *k, struct error *err)
+{
+	struct snapshot_options options = {k->o->max_tasks};
+	struct snapshot *snap;
+
+	if (!snapshot_take(k->target->py, k->target->proc, &options, &snap, err))
+		return false;
+	snapshot_destroy(k->snap);
+	k->snap = snap;
+	judge(k);
+	return true;
+}
+
+/* A hold that reached the threshold after the full look: worth a full look of its own. */
+static bool stall_began(const struct look *k)
+{
+	const struct snapshot *s = k->snap;
+
+	if (k->d->worst == VERDICT_STALLED || k->d->worst == VERDICT_OVERLOADED)
+		return false;
+	for (size_t i = s->n_looks; i-- > 0 && s->n_looks - i <= s->n_loops;) {
+		const struct snap_look *l = &s->looks[i];
+
+		if (l->found && l->end_time > 0 &&
+		    (double)l->clock_ns / 1e9 - l->end_time >= (double)k->o->threshold_ns / 1e9)
+			return true;
+	}
+	return false;
+}
+
+static bool watch(struct look *k, struct error *err)
+{
+	struct source *light = source_again(k->target->src);
+	int64_t deadline = now_ns() + k->o->for_ns;
+	int retakes = 0;
+	bool ok = true;
+
+	while (ok && !diagnosis_certain(k->snap, k->d) && now_ns() < deadline) {
+		int64_t left = deadline - now_ns();
+
+		nap(left < LOOK_STEP_NS ? left : LOOK_STEP_NS);
+		ok = snapshot_look(k->target->py, light, k->snap, err);
+		judge(k);
+		if (ok && stall_began(k) && retakes++ < RETAKES_MAX) {
+			source_forget(k->target->src);
+			python_new_look(k->target->py, k->target->src);
+			ok = take(k, err);
+		}
+	}
+	source_close(light);
+	return ok;
+}
+
+/* The line of the culprit, from where the target's source is. */
+static void fetch_source(struct look *k)
+{
+	for (size_t i = 0; i < k->d->n; i++) {
+		struct culprit *c = &k->d->loops[i].culprit;
+		cleanup_strbuf struct strbuf raw = STRBUF_INIT, safe = STRBUF_INIT;
+		const struct snap_frame *f;
+		const char *text;
+
+		if (c->frame == SNAP_NONE)
+			continue;
+		f = &k->snap->frames[c->frame];
+		if (f->at.line <= 0 ||
+		    !source_line(k->target->src, snap_code_of(k->snap, f)->file, (uint32_t)f->at.line,
+				 &raw, &c->source_newer, NULL))
+			continue;
+		text = raw.data + strspn(raw.data, " \t");
+		utf8_add_safe(&safe, text, strlen(text), 60);
+		if (safe.len < sizeof(c->source))
+			memcpy(c->source, safe.data, safe.len + 1);
+	}
+}
+
+static bool save(const struct look *k, struct error *err)
+{
+	cleanup_strbuf struct strbuf looks = STRBUF_INIT;
+	struct source_note note;
+
+	if (!k->o->save)
+		return true;
+	snapshot_looks_write(k->snap, &looks);
+	note = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
+	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, &note, 1,
+			   err);
+}
+
+/* A recording brings its series of looks along. */
+static bool replay(struct look *k)
+{
+	const struct strbuf *text = source_note(k->target->src, NOTE_LOOKS);
+
+	if (text && !snapshot_looks_read(k->snap, text))
+		log_warn("the series of looks in the recording is damaged: it is left out");
+	judge(k);
+	return true;
+}
+
+static size_t terminal_width(FILE *out)
+{
+	struct winsize size;
+
+	if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) || size.ws_col < 40)
+		return 80;
+	return size.ws_col;
+}
+
+static bool use_color(const struct options *o, FILE *out)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (o->color != COLOR_AUTO)
+		return o->color == COLOR_ALWAYS;
+	if (no_color && *no_color)
+		return false;
+	return isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
+}
+
+static bool print(const struct look *k, FILE *out)
+{
+	const struct options *o = k->o;
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	struct render_options r = {.width = terminal_width(out),
+				   .color = use_color(o, out),
+				   .ascii = o->ascii,
+				   .verbose = o->verbose > 0,
+				   .tasks = o->tasks,
+				   .threshold_s = (double)o->threshold_ns / 1e9,
+				   .labels = o->labels,
+				   .n_labels = o->n_labels};
+
+	if (o->format == FORMAT_JSON) {
+		r.tasks = o->tasks_given ? o->tasks : RENDER_TASKS_ALL;
+		return render_json(k->snap, k->d, &r, out);
+	}
+	render_text(k->snap, k->d, &r, &text);
+	return fwrite(text.data, 1, text.len, out) == text.len;
+}
+
+static int status_of(const struct look *k)
+{
+	if (k->d->worst == VERDICT_UNSURE)
+		return error_exit_status(ERR_CORRUPT);
+	return k->o->exit_code && verdict_unhealthy(k->d->worst) ? 1 : 0;
+}
+
+static int dump_one(const struct options *o, const char *argument, FILE *out)
+{
+	struct target target;
+	struct look k = {.target = &target, .o = o};
+	struct error err;
+	int status;
+	bool ok;
+
+	if (!target_open(argument, false, &target, &err))
+		return report_error(&err);
+	ok = take(&k, &err);
+	if (ok)
+		ok = source_is_recorded(target.src) ? replay(&k) : watch(&k, &err);
+	if (ok)
+		fetch_source(&k);
+	ok = ok && save(&k, &err);
+	if (ok) {
+		print(&k, out);
+		status = status_of(&k);
+	} else {
+		status = report_error(&err);
+	}
+	diagnosis_destroy(k.d);
+	snapshot_destroy(k.snap);
+	target_close(&target);
+	return status;
+}
+
+int command_dump(const struct options *o)
+{
+	struct output out;
+	struct error err;
+	int status = 0;
+
+	if (!output_open(o->output, &out, &err))
+		return report_error(&err);
+	for (size_t i = 0; i < o->n_targets; i++) {
+		int one;
+
+		if (i && o->format == FORMAT_TEXT)
+			fputc('\n', out.file);
+		one = dump_one(o, o->targets[i], out.file);
+		if (one > status)
+			status = one;
+	}
+	if (o->n_targets == 1 && status > 1 && status != error_exit_status(ERR_CORRUPT)) {
+		output_abandon(&out);
+		return status;
+	}
+	if (!output_commit(&out, &err))
+		return report_error(&err);
+	return status;
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <langinfo.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "config.h"
+
+#define MS INT64_C(1000000)
+
+enum { DUMP = 1 << COMMAND_DUMP, DOCTOR = 1 << COMMAND_DOCTOR, ALL = DUMP | DOCTOR };
+
+static const struct {
+	const char *name, *arguments, *summary;
+} commands[COMMAND_COUNT] = {
+	[COMMAND_DUMP] = {"dump", "PID... | FILE...", "one look at processes or cores: who holds the loop"},
+	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]", "what would fail here and why, before it matters"},
+};
+
+/* X(id, long name, short name or 0, argument or NULL, commands, help) */
+#define OPTION_LIST(X)                                                                             \
+	X(PID, "pid", 'p', "PID", ALL, "a process; the same as naming it as an argument")          \
+	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")        \
+	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")                \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP, "text or json")                                   \
+	X(OUTPUT, "output", 'o', "FILE", DUMP, "write there instead of standard output")           \
+	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
+	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
+	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                  \
+	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")      \
+	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")     \
+	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                           \
+	  "write the layout of this interpreter from its debug information")                      \
+	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                                \
+	X(ASCII, "ascii", 0, NULL, DUMP, "only ASCII characters in text")                          \
+	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
+	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
+	X(VERSION, "version", 0, NULL, ALL, "print the version")                                   \
+	X(HELP, "help", 'h', NULL, ALL, "print this help")
+
+enum option_id {
+#define X(id, name, letter, argument, which, help) OPT_##id,
+	OPTION_LIST(X) OPT_COUNT
+#undef X
+};
+
+static const struct {
+	const char *name;
+	int letter;
+	const char *argument;
+	unsigned commands;
+	const char *help;
+} rows[OPT_COUNT] = {
+#define X(id, name, letter, argument, which, help) {name, letter, argument, which, help},
+	OPTION_LIST(X)
+#undef X
+};
+
+/* ---- help ------------------------------------------------------------------------------------- */
+
+static void print_options(unsigned which)
+{
+	for (size_t i = 0; i < OPT_COUNT; i++) {
+		char left[64];
+
+		if (!(rows[i].commands & which))
+			continue;
+		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", rows[i].letter ? '-' : ' ',
+			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ",
+			 rows[i].name, rows[i].argument ? " " : "",
+			 rows[i].argument ? rows[i].argument : "");
+		printf("  %-24s %s\n", left, rows[i].help);
+	}
+}
+
+static void print_help(const char *command)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (!command || strcmp(command, commands[i].name) != 0)
+			continue;
+		printf("usage: stallscope %s [OPTION]... %s\n\n%s\n\n", commands[i].name,
+		       commands[i].arguments, commands[i].summary);
+		print_options(1u << i);
+		return;
+	}
+	printf("usage: stallscope [COMMAND] [OPTION]... PID...\n\n"
+	       "Tells what holds the asyncio event loop of a running Python process, from outside.\n"
+	       "It only reads: the process is not stopped and nothing is written into it.\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
+		       commands[i].summary);
+	printf("  stallscope %-26s the same as dump\n\n", "PID...");
+	print_options(ALL);
+	printf("\nExit status: 0 done; 1 unhealthy (--exit-code); 2 usage; 66 no such process or\n"
+	       "file; 69 not a Python this build can read; 73, 74 cannot write; 75 no consistent\n"
+	       "picture; 77 no permission. See stallscope(1).\n");
+}
+
+__attribute__((format(printf, 1, 2))) static int usage_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("stallscope: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\n  try: stallscope --help\n", stderr);
+	return 2;
+}
+
+/* ---- values ----------------------------------------------------------------------------------------- */
+
+bool parse_duration(const char *text, int64_t *ns)
+{
+	static const struct {
+		const char *unit;
+		double seconds;
+	} units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"s", 1}, {"m", 60}, {"h", 3600}, {"", 1}};
+	char *end;
+	double value;
+
+	if (!isdigit((unsigned char)*text) && *text != '.')
+		return false;
+	errno = 0;
+	value = strtod(text, &end);
+	if (errno || end == text)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strcmp(end, units[i].unit) != 0)
+			continue;
+		value *= units[i].seconds * 1e9;
+		if (!(value < 1e17))
+			return false;
+		*ns = (int64_t)llround(value);
+		return true;
+	}
+	return false;
+}
+
+static int choose(const char *value, const char *const words[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(value, words[i]))
+			return (int)i;
+	return -1;
+}
+
+static bool set_choice(const char *value, const char *const words[], size_t n, int *ret)
+{
+	*ret = choose(value, words, n);
+	return *ret >= 0;
+}
+
+static bool add_target(struct options *o, const char *target)
+{
+	if (o->n_targets == TARGETS_MAX)
+		return false;
+	o->targets[o->n_targets++] = target;
+	return true;
+}
+
+static bool add_label(struct options *o, char *text)
+{
+	char *equals = strchr(text, '=');
+
+	if (!equals || equals == text || o->n_labels == LABELS_MAX)
+		return false;
+	*equals = 0;
+	o->labels[o->n_labels++] = (struct render_label){text, equals + 1};
+	return true;
+}
+
+static bool set_max_tasks(struct options *o, const char *text)
+{
+	char *end;
+
+	errno = 0;
+	o->max_tasks = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && !errno && o->max_tasks > 0;
+}
+
+/* One option; false when its value is wrong. */
+static bool take(struct options *o, enum option_id id, char *value)
+{
+	static const char *const formats[] = {"text", "json"};
+	static const char *const colors[] = {"auto", "always", "never"};
+	static const char *const tasks[] = {"groups", "tree", "all", "none"};
+	int choice;
+
+	switch (id) {
+	case OPT_PID:
+		return isdigit((unsigned char)*value) && add_target(o, value);
+	case OPT_FOR:
+		return parse_duration(value, &o->for_ns);
+	case OPT_THRESHOLD:
+		return parse_duration(value, &o->threshold_ns) && o->threshold_ns > 0;
+	case OPT_FORMAT:
+		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
+			return false;
+		o->format = (enum format)choice;
+		return true;
+	case OPT_COLOR:
+		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
+			return false;
+		o->color = (enum color)choice;
+		return true;
+	case OPT_TASKS:
+		if (!set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
+			return false;
+		o->tasks = (enum render_tasks)choice;
+		o->tasks_given = true;
+		return true;
+	case OPT_OUTPUT:
+		o->output = value;
+		return true;
+	case OPT_SAVE:
+		o->save = value;
+		return true;
+	case OPT_DUMP_LAYOUT:
+		o->dump_layout = value;
+		return true;
+	case OPT_MAX_TASKS:
+		return set_max_tasks(o, value);
+	case OPT_LABEL:
+		return add_label(o, value);
+	case OPT_EXIT_CODE:
+		return o->exit_code = true;
+	case OPT_ASCII:
+		return o->ascii = true;
+	case OPT_QUIET:
+		return o->quiet = true;
+	case OPT_VERBOSE:
+		o->verbose++;
+		return true;
+	case OPT_VERSION:
+	case OPT_HELP:
+	case OPT_COUNT:
+		break;
+	}
+	return true;
+}
+
+/* ---- parsing --------------------------------------------------------------------------------------------- */
+
+static void build_tables(struct option *longs, char *shorts)
+{
+	for (size_t i = 0; i < OPT_COUNT; i++) {
+		longs[i] = (struct option){rows[i].name,
+					   rows[i].argument ? required_argument : no_argument, NULL,
+					   256 + (int)i};
+		if (!rows[i].letter)
+			continue;
+		*shorts++ = (char)rows[i].letter;
+		if (rows[i].argument)
+			*shorts++ = ':';
+	}
+	longs[OPT_COUNT] = (struct option){0};
+	*shorts = 0;
+}
+
+static enum option_id id_of(int code)
+{
+	for (size_t i = 0; i < OPT_COUNT && code < 256; i++)
+		if (rows[i].letter == code)
+			return (enum option_id)i;
+	return (enum option_id)(code - 256);
+}
+
+static int find_command(const char *word)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (!strcmp(word, commands[i].name))
+			return (int)i;
+	return -1;
+}
+
+static bool wrong_value(enum option_id id, const char *value)
+{
+	fprintf(stderr, "stallscope: --%s takes %s, not '%s'\n  %s\n", rows[id].name,
+		rows[id].argument, value, rows[id].help);
+	return false;
+}
+
+static bool parse_options(int argc, char **argv, const char *word, struct options *o, int *status)
+{
+	struct option longs[OPT_COUNT + 1];
+	char shorts[2 * OPT_COUNT + 1];
+	int code;
+
+	build_tables(longs, shorts);
+	*status = 2;
+	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		enum option_id id;
+
+		if (code == '?') {
+			fputs("  try: stallscope --help\n", stderr);
+			return false;
+		}
+		id = id_of(code);
+		if (id == OPT_HELP || id == OPT_VERSION) {
+			if (id == OPT_HELP)
+				print_help(word);
+			else
+				printf("stallscope %s\n", PACKAGE_VERSION);
+			*status = fflush(stdout) ? 74 : 0;
+			return false;
+		}
+		if (!(rows[id].commands & 1u << o->command)) {
+			usage_error("--%s does not belong to this command", rows[id].name);
+			return false;
+		}
+		if (!take(o, id, optarg))
+			return wrong_value(id, optarg);
+	}
+	return true;
+}
+
+static bool utf8_locale(void)
+{
+	return !strcmp(nl_langinfo(CODESET), "UTF-8");
+}
+
+bool options_parse(int argc, char **argv, struct options *ret, int *status)
+{
+	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS};
+	const char *word = argc > 1 ? argv[1] : NULL;
+	int command = word ? find_command(word) : -1;
+
+	if (command >= 0) {
+		o.command = (enum command)command;
+		argv[1] = argv[0];
+		argv++;
+		argc--;
+	}
+	if (!parse_options(argc, argv, command >= 0 ? word : NULL, &o, status))
+		return false;
+	for (int i = optind; i < argc; i++) {
+		if (add_target(&o, argv[i]))
+			continue;
+		*status = usage_error("too many processes at '%s'", argv[i]);
+		return false;
+	}
+	if (!o.n_targets && o.command == COMMAND_DUMP) {
+		*status = usage_error("%s", "name a process: stallscope PID");
+		return false;
+	}
+	if (!utf8_locale())
+		o.ascii = true;
+	*ret = o;
+	return true;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "stallscope/cleanup.h"
+
+int report_error(const struct error *err)
+{
+	fprintf(stderr, "stallscope: %s\n", err->text);
+	if (err->hint[0])
+		fprintf(stderr, "  %s\n", err->hint);
+	return error_exit_status(err->code);
+}
+
+/* A device or a pipe is written to directly; anything else by a file that is renamed. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode);
+}
+
+bool output_open(const char *path, struct output *ret, struct error *err)
+{
+	struct output out = {0};
+	size_t len;
+	int fd;
+
+	if (!path || !strcmp(path, "-")) {
+		ret->file = stdout;
+		ret->path = ret->temporary = NULL;
+		return true;
+	}
+	out.path = mem_alloc(strlen(path) + 1);
+	strcpy(out.path, path);
+	if (is_special(path)) {
+		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	} else {
+		len = strlen(path) + sizeof(".XXXXXX");
+		out.temporary = mem_alloc(len);
+		snprintf(out.temporary, len, "%s.XXXXXX", path);
+		fd = mkostemp(out.temporary, O_CLOEXEC);
+	}
+	if (fd < 0) {
+		error_sys(err, ERR_CANNOT_CREATE, errno, "cannot create %s", path);
+		free(out.path);
+		free(out.temporary);
+		return false;
+	}
+	out.file = fdopen(fd, "w");
+	*ret = out;
+	return true;
+}
+
+static bool finish(struct output *out)
+{
+	bool ok = !fflush(out->file) && !ferror(out->file);
+
+	if (out->file != stdout)
+		ok = !fclose(out->file) && ok;
+	out->file = NULL;
+	return ok;
+}
+
+bool output_commit(struct output *out, struct error *err)
+{
+	const char *name = out->path ? out->path : "standard output";
+	bool ok = finish(out);
+	int sys = errno;
+
+	if (ok && out->temporary) {
+		ok = !chmod(out->temporary, 0644) && !rename(out->temporary, out->path);
+		sys = errno;
+	}
+	if (!ok) {
+		error_sys(err, ERR_CANNOT_WRITE, sys, "cannot write %s", name);
+		if (out->temporary)
+			unlink(out->temporary);
+	}
+	free(out->path);
+	free(out->temporary);
+	out->path = out->temporary = NULL;
+	return ok;
+}
+
+void output_abandon(struct output *out)
+{
+	if (out->file && out->file != stdout)
+		fclose(out->file);
+	if (out->temporary)
+		unlink(out->temporary);
+	free(out->path);
+	free(out->temporary);
+	*out = (struct output){0};
+}

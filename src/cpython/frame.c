@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "ops.h"
+
+uint64_t frame_top_object(struct python *py, uint64_t tstate)
+{
+	return get_u64(py, tstate, F_TS_FRAME);
+}
+
+/* 3.11, 3.12: through the C frame of the evaluation loop. */
+uint64_t frame_top_cframe(struct python *py, uint64_t tstate)
+{
+	return get_u64(py, get_ptr(py, tstate, F_TS_CFRAME), F_CFRAME_CURRENT);
+}
+
+uint64_t frame_top_current(struct python *py, uint64_t tstate)
+{
+	return get_u64(py, tstate, F_TS_CURRENT_FRAME);
+}
+
+/* 3.8-3.10: frames are objects, linked by f_back. */
+bool frame_read_object(struct python *py, uint64_t address, struct py_frame *ret)
+{
+	int32_t lasti = get_i32(py, address, F_FO_LASTI);
+
+	ret->address = address;
+	ret->back = get_u64(py, address, F_FO_BACK);
+	ret->locals = at(py, address, F_FO_LOCALS);
+	ret->code = python_code(py, get_ptr(py, address, F_FO_CODE));
+	ret->instr = lasti < 0 ? -1 : lasti * py->ops->instr_scale;
+	return !py->rd.failed;
+}
+
+/* The bytecode that instr_ptr points into: free-threaded builds have a copy per thread. */
+static uint64_t bytecode_base(struct python *py, uint64_t frame, const struct py_code *code)
+{
+	uint64_t array;
+	int32_t index;
+
+	if (!py->free_threaded || !has(py, F_CO_TLBC) || !has(py, F_IF_TLBC_INDEX))
+		return code->bytecode;
+	index = get_i32(py, frame, F_IF_TLBC_INDEX);
+	array = get_u64(py, code->address, F_CO_TLBC);
+	if (!array || index <= 0 || index > 65535)
+		return code->bytecode;
+	return rd_u64(&py->rd, array + 8 + 8 * (uint64_t)index); /* {size, entries[]} */
+}
+
+/* 3.11+: frames on the thread's data stack or inside a generator, linked by previous. */
+bool frame_read_interpreter(struct python *py, uint64_t address, struct py_frame *ret)
+{
+	uint64_t code, instr, offset;
+	uint8_t owner = get_u8(py, address, F_IF_OWNER);
+
+	ret->address = address;
+	ret->back = get_u64(py, address, F_IF_PREVIOUS);
+	ret->locals = at(py, address, F_IF_LOCALS);
+	ret->code = UINT32_MAX;
+	ret->instr = -1;
+	if (py->rd.failed || owner >= py->ops->shim_owner)
+		return !py->rd.failed;
+	code = get_u64(py, address, F_IF_CODE) & py->ops->ref_mask;
+	if (!code)
+		return !py->rd.failed;
+	ret->code = python_code(py, code);
+	if (py->rd.failed)
+		return false;
+	instr = get_u64(py, address, F_IF_INSTR);
+	offset = instr - bytecode_base(py, address, &py->codes[ret->code]);
+	ret->instr = offset < PY_MAX_CODE ? (int32_t)offset : -1;
+	return !py->rd.failed;
+}
+
+bool python_frame(struct python *py, uint64_t address, struct py_frame *ret)
+{
+	return address && py->ops->frame(py, address, ret);
+}
+
+bool python_stack(struct python *py, uint64_t tstate, struct py_frame *frames, size_t max,
+		  size_t *n, bool *truncated, struct error *err)
+{
+	uint64_t address = py->ops->top_frame(py, tstate);
+	unsigned steps = 0;
+
+	*n = 0;
+	*truncated = false;
+	/* Steps are bounded, not results: a torn read can give a ring of frames without code. */
+	while (address && !py->rd.failed) {
+		struct py_frame frame;
+
+		if (*n == max || ++steps > 2 * PY_MAX_FRAMES) {
+			*truncated = true;
+			break;
+		}
+		if (!python_frame(py, address, &frame))
+			break;
+		if (frame.code != UINT32_MAX)
+			frames[(*n)++] = frame;
+		address = frame.back;
+	}
+	return py->rd.failed ? rd_error(&py->rd, err) : true;
+}
+
+/* ---- local variables ------------------------------------------------------------------------ */
+
+/* The index of a name in a tuple of names, or SIZE_MAX; *count is the length of the tuple. */
+static size_t name_index(struct python *py, uint64_t tuple, const char *name, size_t *count)
+{
+	static const uint64_t sane = 4096;
+	uint64_t n, items = py_tuple_items(py, tuple, &n);
+
+	*count = (size_t)n;
+	for (uint64_t i = 0; i < n && i < sane && !py->rd.failed; i++)
+		if (py_str_equals(py, rd_ptr(&py->rd, items + 8 * i), name))
+			return (size_t)i;
+	return SIZE_MAX;
+}
+
+/* 3.8-3.10 keep variables, cells and free variables in three tuples, in this order. */
+static size_t local_index(struct python *py, uint64_t code, const char *name)
+{
+	static const enum layout_field parts[] = {F_CO_VARNAMES, F_CO_CELLVARS, F_CO_FREEVARS};
+	size_t before = 0, count, i;
+
+	if (has(py, F_CO_LOCALSPLUSNAMES))
+		return name_index(py, get_ptr(py, code, F_CO_LOCALSPLUSNAMES), name, &count);
+	for (size_t part = 0; part < ARRAY_SIZE(parts) && !py->rd.failed; part++) {
+		i = name_index(py, get_ptr(py, code, parts[part]), name, &count);
+		if (i != SIZE_MAX)
+			return before + i;
+		before += count;
+	}
+	return SIZE_MAX;
+}
+
+uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name)
+{
+	uint64_t value;
+	size_t index;
+
+	if (frame->code == UINT32_MAX || py->rd.failed)
+		return 0;
+	index = local_index(py, py->codes[frame->code].address, name);
+	if (index == SIZE_MAX)
+		return 0;
+	value = rd_u64(&py->rd, frame->locals + 8 * index) & py->ops->ref_mask;
+	if (value && !py->rd.failed && py_type(py, value) == py->types.cell && py->types.cell)
+		value = get_u64(py, value, F_CELL_REF);
+	return value;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "facts.h"
+
+static const struct call_kind kinds[] = {
+	{"clock_nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead", false},
+	{"nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead", false},
+	{"pselect6", "sleep", "sleeps, or waits in select()",
+	 "await asyncio.sleep(), or an async client", false},
+	{"select", "sleep", "sleeps, or waits in select()",
+	 "await asyncio.sleep(), or an async client", false},
+	{"recvfrom", "io.socket", "waits to receive from a socket",
+	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)", true},
+	{"recvmsg", "io.socket", "waits to receive from a socket",
+	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)", true},
+	{"sendto", "io.socket", "waits to send to a socket whose peer does not read",
+	 "use an async client and await drain(); set a timeout", true},
+	{"sendmsg", "io.socket", "waits to send to a socket whose peer does not read",
+	 "use an async client and await drain(); set a timeout", true},
+	{"connect", "io.socket", "waits for a TCP connection that is not answered",
+	 "connect asynchronously, with a timeout", true},
+	{"accept", "io.socket", "waits to accept a connection", "use asyncio.start_server()", true},
+	{"accept4", "io.socket", "waits to accept a connection", "use asyncio.start_server()", true},
+	{"poll", "io.socket", "waits in poll() on descriptors",
+	 "use an async client; quick fix: await asyncio.to_thread(...)", false},
+	{"ppoll", "io.socket", "waits in ppoll() on descriptors",
+	 "use an async client; quick fix: await asyncio.to_thread(...)", false},
+	{"epoll_wait", "loop.nested", "waits in an epoll that is not this loop's",
+	 "a synchronous client with an event loop of its own: use its async variant", true},
+	{"epoll_pwait", "loop.nested", "waits in an epoll that is not this loop's",
+	 "a synchronous client with an event loop of its own: use its async variant", true},
+	{"wait4", "proc.wait", "waits for a child process",
+	 "await asyncio.create_subprocess_exec(...)", false},
+	{"waitid", "proc.wait", "waits for a child process",
+	 "await asyncio.create_subprocess_exec(...)", false},
+	{"read", "file.read", "waits in read()", "await asyncio.to_thread(...)", true},
+	{"pread64", "file.read", "waits in read()", "await asyncio.to_thread(...)", true},
+	{"readv", "file.read", "waits in read()", "await asyncio.to_thread(...)", true},
+	{"write", "file.write", "waits in write(): whoever reads the other end does not",
+	 "await asyncio.to_thread(...), or find the reader", true},
+	{"openat", "file.read", "waits in open()", "await asyncio.to_thread(...)", false},
+	{"flock", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)", true},
+	{"fcntl", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)", true},
+	{"fsync", "file.write", "waits for the disk", "await asyncio.to_thread(...)", true},
+	{"futex", "lock.thread", "waits for a lock, a queue or a future of another thread",
+	 "use the asyncio primitive, or wait in a thread: await asyncio.to_thread(...)", false},
+};
+
+const struct call_kind *call_kind(const char *system_call)
+{
+	for (size_t i = 0; system_call && i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(kinds[i].call, system_call))
+			return &kinds[i];
+	return NULL;
+}
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t n = strlen(text), m = strlen(tail);
+
+	return n >= m && !strcmp(text + n - m, tail);
+}
+
+/* The frame of asyncio that calls a callback: Handle._run, or the loop itself. */
+static bool is_caller(const struct snap_code *c)
+{
+	return (!strcmp(c->function, "_run") && ends_with(c->file, "asyncio/events.py")) ||
+	       (!strcmp(c->function, "_run_once") && ends_with(c->file, "asyncio/base_events.py"));
+}
+
+/* From the leaf to the callback: what runs inside this turn of the loop. */
+static struct snap_stack slice_of(const struct facts *f)
+{
+	const struct snapshot *s = f->snap;
+	struct snap_stack slice = f->thread->stack;
+
+	for (uint32_t i = 0; i < slice.n; i++) {
+		if (is_caller(&s->codes[s->frames[slice.first + i].code])) {
+			slice.n = i;
+			return slice;
+		}
+	}
+	/* uvloop: no frames of the loop; the running task's coroutine is the border. */
+	if (f->loop->current_task != SNAP_NONE &&
+	    s->tasks[f->loop->current_task].stack.first == slice.first)
+		slice.n = s->tasks[f->loop->current_task].stack.n;
+	return slice;
+}
+
+void find_culprit(const struct facts *f, struct verdict *v)
+{
+	const struct snapshot *s = f->snap;
+	struct culprit *c = &v->culprit;
+	const struct os_thread *os = &f->thread->os;
+	const struct call_kind *kind;
+
+	c->slice = slice_of(f);
+	c->task = f->loop->current_task;
+	for (uint32_t i = 0; i < c->slice.n && c->frame == SNAP_NONE; i++)
+		if (s->codes[s->frames[c->slice.first + i].code].own)
+			c->frame = c->slice.first + i;
+	if (c->slice.n) {
+		c->leaf = c->slice.first;
+		/* nothing of the user's own: the outermost frame is where it begins */
+		if (c->frame == SNAP_NONE)
+			c->frame = c->slice.first + c->slice.n - 1;
+	}
+	if (!os->have_syscall || os->syscall.running || os->syscall.number < 0)
+		return;
+	c->system_call = syscall_name(os->syscall.number);
+	kind = call_kind(c->system_call);
+	if (kind && kind->has_fd && os->syscall.args[0] < 1 << 30)
+		c->fd = (int32_t)os->syscall.args[0];
+}

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON by the schema stallscope/1 (man stallscope-json). The outer object is written by hand,
+ * its parts by jansson one after the other: a task is a small tree that is dropped again.
+ * Unknown is null, never 0 and never left out.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "stallscope/render.h"
+#include "stallscope/utf8.h"
+
+#define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15))
+
+struct writer {
+	const struct snapshot *s;
+	const struct diagnosis *d;
+	const struct render_options *o;
+	FILE *out;
+	bool failed;
+};
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static json_t *number(bool have, double value)
+{
+	return have && isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *count(int64_t value) /* negative: unknown */
+{
+	return value >= 0 ? json_integer(value) : json_null();
+}
+
+static json_t *hex(uint64_t address) /* 0: none */
+{
+	char text[32];
+
+	if (!address)
+		return json_null();
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
+	return json_string(text);
+}
+
+static json_t *string(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+static json_t *wall_time(uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	char text[64], stamp[40];
+	struct tm tm;
+
+	if (!ns || !gmtime_r(&seconds, &tm))
+		return json_null();
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, sizeof(text), "%s.%03uZ", stamp, (unsigned)(ns / 1000000 % 1000));
+	return json_string(text);
+}
+
+static double seconds(int64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+/* ---- pieces of the outer object ------------------------------------------------------------------ */
+
+static void put(struct writer *w, const char *text)
+{
+	if (fputs(text, w->out) == EOF)
+		w->failed = true;
+}
+
+static void put_value(struct writer *w, json_t *value)
+{
+	if (!value || json_dumpf(value, w->out, DUMP_FLAGS) != 0)
+		w->failed = true;
+	json_decref(value);
+}
+
+static void put_member(struct writer *w, const char *key, json_t *value)
+{
+	fprintf(w->out, ",\"%s\":", key);
+	put_value(w, value);
+}
+
+/* ---- frames ----------------------------------------------------------------------------------------- */
+
+static json_t *task_frame(const struct snapshot *s, const struct snap_frame *f)
+{
+	const struct snap_code *c = snap_code_of(s, f);
+
+	return json_pack("{ss ss ss so sb}", "function", c->function, "qualname", c->qualname, "file",
+			 c->file, "line", count(f->at.line > 0 ? f->at.line : -1), "own", c->own);
+}
+
+static json_t *task_id(const struct snapshot *s, uint32_t task)
+{
+	return task == SNAP_NONE ? json_null() : hex(s->tasks[task].id);
+}
+
+static json_t *thread_frame(const struct snapshot *s, const struct snap_frame *f)
+{
+	const struct snap_code *c = snap_code_of(s, f);
+	json_t *frame = task_frame(s, f);
+
+	json_object_set_new(frame, "kind", json_string("python"));
+	json_object_set_new(frame, "column", count(f->at.col));
+	json_object_set_new(frame, "end_line", count(f->at.end_line > 0 ? f->at.end_line : -1));
+	json_object_set_new(frame, "end_column", count(f->at.end_col));
+	json_object_set_new(frame, "async", json_boolean(c->async));
+	json_object_set_new(frame, "task", task_id(s, f->task));
+	json_object_set_new(frame, "locals", json_null());
+	return frame;
+}
+
+/* ---- head --------------------------------------------------------------------------------------------- */
+
+static json_t *labels(const struct render_options *o)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < o->n_labels; i++)
+		json_object_set_new(object, o->labels[i].key, json_string(o->labels[i].value));
+	return object;
+}
+
+static json_t *tool(const struct writer *w)
+{
+	static const char *const words[] = {"consistent", "repaired", "torn"};
+	const struct snapshot *s = w->s;
+
+	return json_pack("{ss sI sf sf sI sI si si ss}", "version", PACKAGE_VERSION, "looks",
+			 (json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
+			 seconds((int64_t)s->read_ns), "bytes_read", (json_int_t)s->stats.bytes_read,
+			 "system_calls", (json_int_t)s->stats.system_calls, "paused_us", 0, "retries",
+			 (int)s->retries, "consistency", words[s->consistency]);
+}
+
+static json_t *python(const struct snapshot *s)
+{
+	char version[32];
+
+	if (s->micro >= 0)
+		snprintf(version, sizeof(version), "3.%d.%d", s->minor, s->micro);
+	else
+		snprintf(version, sizeof(version), "3.%d", s->minor);
+	return json_pack("{ss sb sb ss}", "version", version, "free_threaded", s->free_threaded,
+			 "debug", s->debug_build, "layout", s->layout);
+}
+
+static json_t *process(const struct snapshot *s)
+{
+	const struct process *p = s->process;
+	json_t *command = json_array();
+	uint64_t started = s->wall_ns > s->clock_ns - p->started_ns
+				   ? s->wall_ns - (s->clock_ns - p->started_ns)
+				   : 0;
+
+	for (size_t i = 0; i < p->argc; i++)
+		json_array_append_new(command, json_string(p->command[i]));
+	return json_pack("{si si so so si so so so sI s[] so}", "pid", (int)p->pid, "ns_pid",
+			 p->ns_pid, "command", command, "started",
+			 wall_time(started / 10000000 * 10000000), "uid", (int)p->uid, "executable",
+			 string(p->executable), "container", string(p->container), "cgroup",
+			 string(p->cgroup), "threads", (json_int_t)s->n_threads, "children", "python",
+			 python(s));
+}
+
+/* ---- loops ----------------------------------------------------------------------------------------------- */
+
+static json_t *batch(const struct snapshot *s, const struct snap_loop *l)
+{
+	uint64_t task = l->have_callback ? l->callback.task : 0;
+
+	(void)s;
+	if (!l->run.have_batch)
+		return json_null();
+	return json_pack("{sI sI so so}", "index", (json_int_t)l->run.index, "of",
+			 (json_int_t)l->run.ntodo, "callback",
+			 string(l->have_callback ? l->callback.name : NULL), "callback_task", hex(task));
+}
+
+static json_t *executor(const struct aio_loop *info)
+{
+	if (!info->have_executor)
+		return json_null();
+	return json_pack("{so so so so}", "max", count(info->executor_max), "threads",
+			 count(info->executor_threads), "idle", count(info->executor_idle), "queued",
+			 count(info->executor_queued));
+}
+
+static json_t *who(const struct snapshot *s, const struct verdict *v)
+{
+	const struct culprit *c = &v->culprit;
+	const struct snap_frame *f;
+	json_t *frame;
+
+	if (c->frame == SNAP_NONE)
+		return json_null();
+	f = &s->frames[c->frame];
+	frame = task_frame(s, f);
+	json_object_del(frame, "own");
+	json_object_set_new(frame, "source", c->source[0] ? json_string(c->source) : json_null());
+	json_object_set_new(frame, "task",
+			    c->task == SNAP_NONE ? json_null() : json_string(s->tasks[c->task].name));
+	return frame;
+}
+
+static json_t *what(const struct snapshot *s, const struct verdict *v)
+{
+	const struct culprit *c = &v->culprit;
+
+	if (c->leaf == SNAP_NONE)
+		return json_null();
+	return json_pack("{sn ss sn ss so so so sn sn sn sn sn}", "library", "title", v->title, "rule",
+			 "leaf", snap_code_of(s, &s->frames[c->leaf])->qualname, "system_call",
+			 string(c->system_call), "on_cpu_ratio", number(v->on_cpu >= 0, v->on_cpu), "fd",
+			 count(c->fd), "peer", "path", "tcp_state", "timeout_s", "holder_thread");
+}
+
+static json_t *evidence(const struct verdict *v)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < v->n_evidence; i++)
+		json_array_append_new(array, json_pack("{ss ss}", "fact", v->evidence[i].fact, "source",
+						       v->evidence[i].source));
+	return array;
+}
+
+static json_t *group(const struct snapshot *s, const struct task_group *g)
+{
+	const struct snap_task *t = &s->tasks[g->example];
+	json_t *via = json_array(), *where = json_null();
+	uint32_t at = 0;
+
+	while (at + 1 < t->stack.n && !snap_code_of(s, snap_frame_at(s, &t->stack, at))->own)
+		at++;
+	if (t->stack.n) {
+		where = task_frame(s, snap_frame_at(s, &t->stack, at));
+		json_object_del(where, "own");
+	}
+	for (uint32_t i = t->stack.n; i-- > 0;)
+		json_array_append_new(
+			via, json_string(snap_code_of(s, snap_frame_at(s, &t->stack, i))->qualname));
+	return json_pack("{sI so so so so sn sb}", "count", (json_int_t)g->count, "where", where, "via",
+			 via, "waits_on", string(t->what), "title", string(t->what), "oldest_s",
+			 "oldest_is_lower_bound", 1);
+}
+
+static json_t *groups(const struct snapshot *s, uint32_t loop)
+{
+	json_t *array = json_array();
+	struct task_group *list;
+	size_t n;
+
+	group_tasks(s, loop, &list, &n);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, group(s, &list[i]));
+	free(list);
+	return array;
+}
+
+static json_t *flags(const struct snapshot *s, const struct snap_loop *l)
+{
+	const struct aio_loop *info = &l->info;
+	json_t *array = json_array();
+
+	if (info->have_executor && info->executor_queued > 0 && info->executor_idle <= 0)
+		json_array_append_new(array, json_string("EXEC-FULL"));
+	if (info->debug)
+		json_array_append_new(array, json_string("DEBUG-MODE"));
+	if (s->n_loops > 1)
+		json_array_append_new(array, json_string("MULTI-LOOP"));
+	return array;
+}
+
+static json_t *task_counts(const struct snapshot *s, uint32_t loop)
+{
+	json_int_t states[4] = {0}, total = s->loops[loop].tasks, torn = s->loops[loop].tasks_torn;
+
+	for (size_t i = 0; i < s->n_tasks; i++)
+		if (s->tasks[i].loop == loop)
+			states[s->tasks[i].state]++;
+	return json_pack("{sI sI sI sI sI sI sI sn sn}", "total", total, "read", total - torn, "torn",
+			 torn, "pending", states[SNAP_TASK_PENDING], "running",
+			 states[SNAP_TASK_RUNNING], "ready", states[SNAP_TASK_READY], "cancelling",
+			 states[SNAP_TASK_CANCELLING], "unowned", "created_per_s");
+}
+
+static const char *phase_word(enum snap_phase phase)
+{
+	static const char *const words[] = {"not running", "select", "processing", "callbacks", NULL};
+
+	return words[phase];
+}
+
+/* What the loop object and its frame say. */
+static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
+{
+	const struct snap_loop *l = &w->s->loops[i];
+	const struct aio_loop *info = &l->info;
+	double next = info->next_when - seconds((int64_t)w->s->clock_ns);
+	bool late = info->timers_late >= 0;
+
+	json_object_set_new(loop, "phase", string(phase_word(l->phase)));
+	json_object_set_new(loop, "select",
+			    json_pack("{so so}", "entered_s_ago",
+				      number(l->have_select, seconds(l->select_ns)), "timeout_s",
+				      number(l->run.have_timeout && !l->run.timeout_none,
+					     l->run.timeout)));
+	json_object_set_new(loop, "batch", batch(w->s, l));
+	json_object_set_new(loop, "ready", count(info->ready));
+	json_object_set_new(loop, "timers", count(info->timers));
+	json_object_set_new(loop, "timers_late", count(info->timers_late));
+	json_object_set_new(loop, "timers_worst_late_s", number(late, info->worst_late));
+	json_object_set_new(loop, "timers_next_s", number(info->have_next && next > 0, next));
+	json_object_set_new(loop, "fds", count(info->fds));
+	json_object_set_new(loop, "executor", executor(info));
+	json_object_set_new(loop, "tasks", task_counts(w->s, i));
+	json_object_set_new(loop, "current_task", task_id(w->s, l->current_task));
+}
+
+static json_t *loop_object(const struct writer *w, uint32_t i)
+{
+	const struct snapshot *s = w->s;
+	const struct snap_loop *l = &s->loops[i];
+	const struct verdict *v = &w->d->loops[i];
+	json_t *loop;
+
+	loop = json_pack("{so si ss ss ss so ss so so so so sf}", "id", hex(l->run.loop), "thread",
+			 s->threads[l->thread].os.tid, "implementation",
+			 l->info.is_uvloop ? "uvloop" : "asyncio", "class", l->info.class_name,
+			 "verdict", verdict_word(v->id), "kind", string(v->kind[0] ? v->kind : NULL),
+			 "confidence", confidence_word(v->confidence), "held_s",
+			 number(v->have_held, seconds(v->held_ns)), "held_bound", string(v->held_bound),
+			 "same_callback",
+			 v->same_callback < 0 ? json_null() : json_boolean(v->same_callback), "lag_s",
+			 json_real(seconds(v->lag_ns)), "threshold_s", w->o->threshold_s);
+	add_loop_state(w, i, loop);
+	json_object_set_new(loop, "who", who(s, v));
+	json_object_set_new(loop, "what", what(s, v));
+	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
+	json_object_set_new(loop, "evidence", evidence(v));
+	json_object_set_new(loop, "flags", flags(s, l));
+	json_object_set_new(loop, "groups", groups(s, i));
+	return loop;
+}
+
+/* ---- tasks and threads ------------------------------------------------------------------------------------- */
+
+static json_t *waits_on(const struct snap_task *t)
+{
+	static const char *const words[] = {NULL, "task", "future", "other"};
+
+	if (t->wait == SNAP_WAIT_NOTHING && !t->what)
+		return json_null();
+	return json_pack("{so so so sn so}", "kind", string(words[t->wait]), "id", hex(t->waits_for),
+			 "what", string(t->what), "resource", "left_s", number(t->have_left, t->left_s));
+}
+
+static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
+{
+	static const char *const words[] = {"running", "ready", "pending", "cancelling"};
+	json_t *stack = json_array();
+
+	for (uint32_t i = 0; i < t->stack.n; i++)
+		json_array_append_new(stack, task_frame(s, snap_frame_at(s, &t->stack, i)));
+	return json_pack("{so ss so ss ss sI sn so so s[] sb}", "id", hex(t->id), "name", t->name, "loop",
+			 t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop), "state",
+			 words[t->state], "coroutine", t->coroutine, "cancelling",
+			 (json_int_t)t->cancelling, "seen_s", "stack", stack, "waits_on", waits_on(t),
+			 "awaited_by", "torn", t->torn);
+}
+
+static json_t *call_args(const struct os_thread *os)
+{
+	json_t *args = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(os->syscall.args); i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "0x%llx", (unsigned long long)os->syscall.args[i]);
+		json_array_append_new(args, json_string(text));
+	}
+	return args;
+}
+
+static void add_os(const struct os_thread *os, json_t *thread)
+{
+	bool in_call = os->have_syscall && !os->syscall.running && os->syscall.number >= 0;
+	char state[2] = {os->have_stat ? os->stat.state : 0, 0};
+
+	json_object_set_new(thread, "state", string(state[0] ? state : NULL));
+	json_object_set_new(thread, "system_call",
+			    string(in_call ? syscall_name(os->syscall.number) : NULL));
+	json_object_set_new(thread, "system_call_args", in_call ? call_args(os) : json_null());
+	json_object_set_new(thread, "wchan", string(os->wchan[0] ? os->wchan : NULL));
+}
+
+/* Ratios are known of the threads that were looked at more than once: those with a loop. */
+static const struct verdict *verdict_of(const struct writer *w, const struct snap_thread *t)
+{
+	return t->loop == SNAP_NONE ? NULL : &w->d->loops[t->loop];
+}
+
+static json_t *thread_object(const struct writer *w, const struct snap_thread *t)
+{
+	const struct snapshot *s = w->s;
+	const struct verdict *v = verdict_of(w, t);
+	json_t *frames = json_array(), *thread;
+
+	for (uint32_t i = 0; i < t->stack.n; i++)
+		json_array_append_new(frames, thread_frame(s, snap_frame_at(s, &t->stack, i)));
+	thread = json_pack("{si so so so so so so so so}", "id", t->os.tid, "name", string(t->name),
+			   "os_name", string(t->os_name), "on_cpu_ratio",
+			   number(v && v->on_cpu >= 0, v ? v->on_cpu : 0), "run_queue_ratio",
+			   number(v && v->run_queue >= 0, v ? v->run_queue : 0), "has_gil",
+			   t->is_python ? json_boolean(t->holds_gil) : json_null(), "waits_for_gil",
+			   t->is_python ? json_boolean(t->waits_for_gil) : json_null(), "interpreter",
+			   t->interpreter == SNAP_NONE ? json_null()
+						       : json_integer((json_int_t)t->interpreter),
+			   "loop",
+			   t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
+	add_os(&t->os, thread);
+	json_object_set_new(thread, "frames", frames);
+	return thread;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
+
+static void put_head(struct writer *w)
+{
+	char host[256] = "";
+	const struct snapshot *s = w->s;
+
+	gethostname(host, sizeof(host) - 1);
+	put(w, "{\"schema\":\"stallscope/1\"");
+	put_member(w, "time", wall_time(s->wall_ns));
+	put_member(w, "monotonic_s", number(s->clock_ns != 0, seconds((int64_t)s->clock_ns)));
+	put_member(w, "host", json_string(host));
+	put_member(w, "labels", labels(w->o));
+	put_member(w, "tool", tool(w));
+	put_member(w, "process", process(s));
+	put_member(w, "verdict", json_string(verdict_word(w->d->worst)));
+}
+
+static void put_loops(struct writer *w)
+{
+	put(w, ",\"loops\":[");
+	for (size_t i = 0; i < w->s->n_loops; i++) {
+		if (i)
+			put(w, ",");
+		put_value(w, loop_object(w, (uint32_t)i));
+	}
+	put(w, "]");
+}
+
+static void put_tasks(struct writer *w)
+{
+	put(w, ",\"tasks\":[");
+	for (size_t i = 0; i < w->s->n_tasks && w->o->tasks != RENDER_TASKS_NONE; i++) {
+		if (i)
+			put(w, ",");
+		put_value(w, task_object(w->s, &w->s->tasks[i]));
+	}
+	put(w, "]");
+}
+
+static void put_threads(struct writer *w)
+{
+	put(w, ",\"threads\":[");
+	for (size_t i = 0; i < w->s->n_threads; i++) {
+		if (i)
+			put(w, ",");
+		put_value(w, thread_object(w, &w->s->threads[i]));
+	}
+	put(w, "],\"problems\":[");
+	for (size_t i = 0; i < w->s->n_problems; i++) {
+		const struct snap_problem *p = &w->s->problems[i];
+
+		if (i)
+			put(w, ",");
+		put_value(w, json_pack("{ss ss sI}", "what", p->what, "where", p->where, "count",
+				       (json_int_t)p->count));
+	}
+	put(w, "]}\n");
+}
+
+bool render_json(const struct snapshot *snap, const struct diagnosis *d,
+		 const struct render_options *options, FILE *out)
+{
+	struct writer w = {snap, d, options, out, false};
+
+	put_head(&w);
+	put_loops(&w);
+	put_tasks(&w);
+	put_threads(&w);
+	return !w.failed && !ferror(out);
+}

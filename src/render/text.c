@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one-shot text. Order of importance: verdict and time in the first line (greppable), who
+ * holds the loop, what it waits in, who suffers, how certain, what to do, the stack, the tasks.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stallscope/render.h"
+#include "stallscope/utf8.h"
+
+#define FRAMES_SHOWN 20u
+#define GROUPS_SHOWN 10u
+#define TASKS_SHOWN  10000000u
+
+struct text {
+	const struct snapshot *s;
+	const struct diagnosis *d;
+	const struct render_options *o;
+	struct strbuf *out;
+	struct strbuf line; /* being made: cut to the width when it ends */
+};
+
+/* ---- lines ------------------------------------------------------------------------------------- */
+
+static void end_line(struct text *t)
+{
+	utf8_add_cut(t->out, t->line.data, t->o->width, false, t->o->ascii);
+	while (t->out->len && t->out->data[t->out->len - 1] == ' ')
+		strbuf_setlen(t->out, t->out->len - 1);
+	strbuf_addch(t->out, '\n');
+	strbuf_reset(&t->line);
+}
+
+#define LINE(t, ...) (strbuf_addf(&(t)->line, __VA_ARGS__), end_line(t))
+
+static void color(struct text *t, const char *code)
+{
+	if (t->o->color)
+		strbuf_addf(t->out, "\x1b[%sm", code);
+}
+
+/* Text wrapped at words, the first line behind prefix, the others indented by its width. */
+static void wrap(struct text *t, const char *prefix, const char *text)
+{
+	size_t indent = utf8_width(prefix), column = indent;
+
+	strbuf_addstr(&t->line, prefix);
+	while (*text) {
+		const char *end = strchrnul(text, ' ');
+		size_t len = (size_t)(end - text);
+
+		if (column + len + 1 > t->o->width && column > indent) {
+			end_line(t);
+			strbuf_pad(&t->line, ' ', indent);
+			column = indent;
+		}
+		if (column > indent) {
+			strbuf_addch(&t->line, ' ');
+			column++;
+		}
+		strbuf_add(&t->line, text, len);
+		column += len;
+		text = *end ? end + 1 : end;
+	}
+	end_line(t);
+}
+
+static const char *verdict_color(enum verdict_id id)
+{
+	switch (id) {
+	case VERDICT_HEALTHY:
+		return "1;34";
+	case VERDICT_WAITING:
+	case VERDICT_BUSY:
+	case VERDICT_CHOPPY:
+	case VERDICT_UNSURE:
+	case VERDICT_NO_LOOP:
+		return "1;36";
+	default:
+		return "1;7;33";
+	}
+}
+
+/* ---- head ------------------------------------------------------------------------------------------ */
+
+static void first_line(struct text *t, const struct verdict *v)
+{
+	strbuf_addf(&t->line, "stallscope: pid %d ", (int)t->s->process->pid);
+	strbuf_addstr(&t->line, verdict_word(v->id));
+	if (v->kind[0])
+		strbuf_addf(&t->line, " %s", v->kind);
+	if (v->id == VERDICT_STALLED && v->have_held)
+		strbuf_addf(&t->line, " %.2fs", (double)v->held_ns / 1e9);
+	else if (v->id == VERDICT_OVERLOADED || v->id == VERDICT_HEALTHY ||
+		 v->id == VERDICT_STARVED)
+		strbuf_addf(&t->line, " lag=%.*fs", v->lag_ns < 10000000 ? 4 : 2,
+			    (double)v->lag_ns / 1e9);
+	color(t, verdict_color(v->id));
+	utf8_add_cut(t->out, t->line.data, t->o->width, false, t->o->ascii);
+	color(t, "0");
+	strbuf_addch(t->out, '\n');
+	strbuf_reset(&t->line);
+}
+
+static const char *thread_name(const struct snap_thread *thread)
+{
+	return thread->name ? thread->name : thread->os_name;
+}
+
+static void command_line(struct text *t, const struct snap_loop *loop)
+{
+	const struct process *p = t->s->process;
+	cleanup_strbuf struct strbuf command = STRBUF_INIT, about = STRBUF_INIT;
+	size_t room;
+
+	for (size_t i = 0; i < p->argc; i++)
+		strbuf_addf(&command, "%s%s", i ? " " : "", p->command[i]);
+	strbuf_addf(&about, " (CPython 3.%d", t->s->minor);
+	if (t->s->micro >= 0)
+		strbuf_addf(&about, ".%d", t->s->micro);
+	if (t->s->free_threaded)
+		strbuf_addstr(&about, "t");
+	if (loop) {
+		const struct snap_thread *thread = &t->s->threads[loop->thread];
+
+		strbuf_addf(&about, ", %s, thread %s/%d",
+			    loop->info.is_uvloop ? "uvloop" : "asyncio", thread_name(thread),
+			    thread->os.tid);
+	}
+	strbuf_addch(&about, ')');
+	room = about.len < t->o->width ? t->o->width - about.len : 20;
+	utf8_add_cut(&t->line, command.data, room, false, t->o->ascii);
+	strbuf_addstr(&t->line, about.data);
+	end_line(t);
+}
+
+/* ---- stalled ------------------------------------------------------------------------------------------ */
+
+static void place(const struct text *t, const struct snap_frame *f, struct strbuf *out)
+{
+	const struct snap_code *c = snap_code_of(t->s, f);
+
+	strbuf_addf(out, "%s:", t->o->verbose ? c->file : short_path(c->file));
+	if (f->at.line)
+		strbuf_addf(out, "%d", f->at.line);
+	else
+		strbuf_addch(out, '?');
+}
+
+static void culprit_line(struct text *t, const struct verdict *v)
+{
+	const struct culprit *c = &v->culprit;
+
+	if (c->frame == SNAP_NONE) {
+		LINE(t, "  (no Python frame: the callback runs in C)");
+		return;
+	}
+	strbuf_addf(&t->line, "  %s()  ", snap_code_of(t->s, &t->s->frames[c->frame])->qualname);
+	place(t, &t->s->frames[c->frame], &t->line);
+	end_line(t);
+	if (!c->source[0])
+		return;
+	LINE(t, "      %s%s", c->source, c->source_newer ? "   [file changed since start]" : "");
+}
+
+static void suffering(struct text *t, const struct snap_loop *l)
+{
+	const struct aio_loop *info = &l->info;
+	char worst[32];
+
+	strbuf_addstr(&t->line, "  suffering  ");
+	if (info->ready >= 0)
+		strbuf_addf(&t->line, "%lld callbacks ready, ", (long long)info->ready);
+	if (info->timers_late >= 0) {
+		strbuf_addf(&t->line, "%lld timers late", (long long)info->timers_late);
+		if (info->worst_late > 0) {
+			format_duration(worst, sizeof(worst), (int64_t)(info->worst_late * 1e9));
+			strbuf_addf(&t->line, " (worst %s)", worst);
+		}
+		strbuf_addstr(&t->line, ", ");
+	}
+	strbuf_addf(&t->line, "%u tasks", l->tasks);
+	end_line(t);
+}
+
+static void certainty(struct text *t, const struct verdict *v)
+{
+	char prefix[64], line[256];
+
+	snprintf(prefix, sizeof(prefix), "  certainty  ");
+	for (size_t i = 0; i < v->n_evidence; i++) {
+		snprintf(line, sizeof(line), "%s%s%s [%s]", i ? "" : confidence_word(v->confidence),
+			 i ? "" : ": ", v->evidence[i].fact, v->evidence[i].source);
+		wrap(t, i ? "             " : prefix, line);
+	}
+}
+
+static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char held[32];
+
+	format_duration(held, sizeof(held), v->held_ns);
+	LINE(t, "%s", "");
+	LINE(t, "The event loop has not run for %s%s. One callback holds it:",
+	     l->held_is_lower ? "at least " : "", held);
+	LINE(t, "%s", "");
+	culprit_line(t, v);
+	LINE(t, "%s", "");
+	if (v->culprit.fd >= 0)
+		LINE(t, "It %s (%s, fd %d).", v->title, v->culprit.system_call, v->culprit.fd);
+	else if (v->culprit.system_call)
+		LINE(t, "It %s (%s).", v->title, v->culprit.system_call);
+	else if (v->on_cpu >= 0)
+		LINE(t, "It %s (%.0f %% on CPU).", v->title, v->on_cpu * 100);
+	else
+		LINE(t, "It %s.", v->title);
+	if (l->run.have_batch && l->run.index > 0)
+		LINE(t, "  batch      callback %lld of %lld of this turn: its own share is at most that",
+		     (long long)l->run.index + 1, (long long)l->run.ntodo);
+	suffering(t, l);
+}
+
+/* ---- overloaded, healthy, the rest --------------------------------------------------------------------- */
+
+static void overloaded_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char turn[32];
+
+	format_duration(turn, sizeof(turn), (int64_t)(v->turn_s * 1e9));
+	LINE(t, "%s", "");
+	strbuf_addf(&t->line, "The loop turns, but one turn takes %s", turn);
+	if (l->run.have_batch)
+		strbuf_addf(&t->line, ": %lld callbacks were ready at once", (long long)l->run.ntodo);
+	end_line(t);
+	if (v->callback_s >= 0)
+		LINE(t, "(about %.0f us each). No single callback is slow.", v->callback_s * 1e6);
+	LINE(t, "%s", "");
+	suffering(t, l);
+}
+
+static void healthy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char lag[32], next[32];
+	double left;
+
+	format_duration(lag, sizeof(lag), v->lag_ns);
+	LINE(t, "%s", "");
+	LINE(t, "The event loop is healthy (lag %s). %u tasks.", lag, l->tasks);
+	if (l->phase != SNAP_SELECT)
+		return;
+	strbuf_addstr(&t->line, "  loop       waits in select");
+	if (l->have_select) {
+		format_duration(next, sizeof(next), l->select_ns);
+		strbuf_addf(&t->line, " since %s", next);
+	}
+	left = l->info.next_when - (double)t->s->clock_ns / 1e9;
+	if (l->info.have_next && left > 0) {
+		format_duration(next, sizeof(next), (int64_t)(left * 1e9));
+		strbuf_addf(&t->line, ", next timer in %s", next);
+	}
+	end_line(t);
+}
+
+static void plain_text(struct text *t, const struct verdict *v)
+{
+	LINE(t, "%s", "");
+	LINE(t, "The process is %s.", v->title);
+}
+
+/* ---- stack ------------------------------------------------------------------------------------------------ */
+
+static void frame_line(struct text *t, const struct snap_frame *f, const struct verdict *v)
+{
+	const struct snap_code *c = snap_code_of(t->s, f);
+	cleanup_strbuf struct strbuf where = STRBUF_INIT;
+	bool culprit = v && v->culprit.frame != SNAP_NONE && f == &t->s->frames[v->culprit.frame];
+	size_t used;
+
+	place(t, f, &where);
+	strbuf_addstr(&t->line, "  ");
+	used = utf8_add_cut(&t->line, where.data, t->o->width / 2, true, t->o->ascii);
+	strbuf_pad(&t->line, ' ', used < 29 ? 30 - used : 1);
+	strbuf_addf(&t->line, "%s%s%s", c->qualname, c->async ? "   async" : "",
+		    culprit ? "   <- yours" : "");
+	end_line(t);
+}
+
+/* Long stacks keep both ends: where it began, and where it is. */
+static void stack_text(struct text *t, const struct snap_stack *stack, const struct verdict *v)
+{
+	uint32_t head = FRAMES_SHOWN / 2;
+
+	for (uint32_t i = 0; i < stack->n; i++) {
+		uint32_t at = stack->n - 1 - i; /* newest last */
+
+		if (!t->o->verbose && stack->n > FRAMES_SHOWN && i == head) {
+			LINE(t, "  ... %u frames (-v shows them)", stack->n - FRAMES_SHOWN);
+			i += stack->n - FRAMES_SHOWN - 1;
+			continue;
+		}
+		frame_line(t, snap_frame_at(t->s, stack, at), v);
+	}
+	if (stack->truncated)
+		LINE(t, "  ... deeper than %u frames: the outer ones were not read", PY_MAX_FRAMES);
+}
+
+static void culprit_stack(struct text *t, const struct verdict *v)
+{
+	const struct culprit *c = &v->culprit;
+
+	if (!c->slice.n)
+		return;
+	LINE(t, "%s", "");
+	LINE(t, "Stack (loop thread, newest last):");
+	if (c->task != SNAP_NONE)
+		LINE(t, "  task %s", t->s->tasks[c->task].name);
+	stack_text(t, &c->slice, v);
+	if (c->system_call)
+		LINE(t, "  [system call] %s", c->system_call);
+}
+
+/* ---- tasks ------------------------------------------------------------------------------------------------- */
+
+static const char *const state_words[] = {"running", "ready", "pending", "cancelling"};
+
+static void waits_text(const struct snap_task *task, struct strbuf *out)
+{
+	if (task->what)
+		strbuf_addstr(out, task->what);
+	else
+		strbuf_addf(out, "(%s)", state_words[task->state]);
+}
+
+static const struct snap_frame *own_frame(const struct snapshot *s, const struct snap_stack *stack)
+{
+	for (uint32_t i = 0; i < stack->n; i++)
+		if (snap_code_of(s, snap_frame_at(s, stack, i))->own)
+			return snap_frame_at(s, stack, i);
+	return stack->n ? snap_frame_at(s, stack, 0) : NULL;
+}
+
+static void group_line(struct text *t, const struct task_group *g)
+{
+	const struct snap_task *task = &t->s->tasks[g->example];
+	const struct snap_frame *f = own_frame(t->s, &task->stack);
+	cleanup_strbuf struct strbuf waits = STRBUF_INIT, where = STRBUF_INIT;
+	size_t used;
+
+	waits_text(task, &waits);
+	if (f)
+		place(t, f, &where);
+	strbuf_addf(&t->line, "%7u  ", g->count);
+	used = utf8_add_cut(&t->line, waits.data, 27, false, t->o->ascii);
+	strbuf_pad(&t->line, ' ', 29 - used);
+	used = utf8_add_cut(&t->line, task->coroutine, 18, false, t->o->ascii);
+	strbuf_pad(&t->line, ' ', 20 - used);
+	strbuf_addstr(&t->line, where.data);
+	end_line(t);
+}
+
+static void groups_text(struct text *t, uint32_t loop)
+{
+	struct task_group *groups;
+	uint32_t others = 0;
+	size_t n, shown;
+
+	group_tasks(t->s, loop, &groups, &n);
+	if (n) {
+		LINE(t, "%s", "");
+		LINE(t, "      N  %-29s%-20s%s", "waits on", "coroutine", "where");
+	}
+	shown = t->o->verbose || n <= GROUPS_SHOWN ? n : GROUPS_SHOWN - 1;
+	for (size_t i = 0; i < shown; i++)
+		group_line(t, &groups[i]);
+	for (size_t i = shown; i < n; i++)
+		others += groups[i].count;
+	if (others)
+		LINE(t, "%7u  in %zu other places (-v shows them)", others, n - shown);
+	free(groups);
+}
+
+static void tasks_text(struct text *t, uint32_t loop)
+{
+	LINE(t, "%s", "");
+	for (size_t i = 0; i < t->s->n_tasks; i++) {
+		const struct snap_task *task = &t->s->tasks[i];
+		cleanup_strbuf struct strbuf waits = STRBUF_INIT;
+
+		if (task->loop != loop)
+			continue;
+		waits_text(task, &waits);
+		LINE(t, "task %s  %s  %s%s", task->name, state_words[task->state], waits.data,
+		     task->torn ? "  (changed while it was read)" : "");
+		stack_text(t, &task->stack, NULL);
+	}
+}
+
+static void tasks_of(struct text *t, uint32_t loop)
+{
+	if (t->o->tasks == RENDER_TASKS_NONE)
+		return;
+	if (t->o->tasks == RENDER_TASKS_GROUPS)
+		groups_text(t, loop);
+	else
+		tasks_text(t, loop);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
+
+static void advice(struct text *t, const struct verdict *v)
+{
+	if (!v->advice[0])
+		return;
+	LINE(t, "%s", "");
+	wrap(t, "Do this: ", v->advice);
+}
+
+static void loop_text(struct text *t, uint32_t i)
+{
+	const struct snap_loop *l = &t->s->loops[i];
+	const struct verdict *v = &t->d->loops[i];
+
+	first_line(t, v);
+	command_line(t, l);
+	switch (v->id) {
+	case VERDICT_STALLED:
+		stalled_text(t, l, v);
+		break;
+	case VERDICT_OVERLOADED:
+		overloaded_text(t, l, v);
+		break;
+	case VERDICT_HEALTHY:
+		healthy_text(t, l, v);
+		break;
+	default:
+		plain_text(t, v);
+	}
+	certainty(t, v);
+	advice(t, v);
+	if (v->id == VERDICT_STALLED || v->id == VERDICT_STARVED)
+		culprit_stack(t, v);
+	tasks_of(t, i);
+}
+
+static void main_thread_stack(struct text *t)
+{
+	for (size_t i = 0; i < t->s->n_threads; i++) {
+		const struct snap_thread *thread = &t->s->threads[i];
+
+		if (!thread->is_python || (thread->os.tid != t->s->process->pid &&
+					   thread->os.ns_tid != t->s->process->ns_pid))
+			continue;
+		LINE(t, "%s", "");
+		LINE(t, "Stack (main thread, newest last):");
+		stack_text(t, &thread->stack, NULL);
+	}
+}
+
+static void problems_text(struct text *t)
+{
+	if (!t->s->n_problems)
+		return;
+	LINE(t, "%s", "");
+	LINE(t, "Not read completely:");
+	for (size_t i = 0; i < t->s->n_problems; i++)
+		LINE(t, "  %s (%s)%s", t->s->problems[i].what, t->s->problems[i].where,
+		     t->s->problems[i].count > 1 ? ", more than once" : "");
+}
+
+/* The worst loop first: its line is the one that is grepped. */
+void render_text(const struct snapshot *snap, const struct diagnosis *d,
+		 const struct render_options *options, struct strbuf *out)
+{
+	struct text t = {.s = snap, .d = d, .o = options, .out = out};
+
+	strbuf_init(&t.line);
+	if (d->worst_loop == SNAP_NONE) {
+		first_line(&t, &d->process);
+		command_line(&t, NULL);
+		plain_text(&t, &d->process);
+		certainty(&t, &d->process);
+		advice(&t, &d->process);
+		main_thread_stack(&t);
+	} else {
+		loop_text(&t, d->worst_loop);
+	}
+	for (size_t i = 0; i < d->n && d->worst_loop != SNAP_NONE; i++) {
+		if (i == d->worst_loop)
+			continue;
+		LINE(&t, "%s", "");
+		loop_text(&t, (uint32_t)i);
+	}
+	problems_text(&t);
+	strbuf_deinit(&t.line);
+}

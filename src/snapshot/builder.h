@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * builder.h - a snapshot while it is being made
+ *
+ * The parts (threads, loops, tasks) fill a struct builder in this order; each reads
+ * what the ones before it found. Nothing here outlives snapshot_take().
+ */
+#ifndef STALLSCOPE_SNAPSHOT_BUILDER_H
+#define STALLSCOPE_SNAPSHOT_BUILDER_H
+
+#include "stallscope/snapshot.h"
+
+struct builder {
+	struct snapshot *s;
+	struct python *py;
+	const struct process *proc;
+
+	struct py_interpreter *interps;
+	struct py_thread *py_threads;
+	size_t n_interps, n_py_threads;
+	struct aio_modules *modules; /* by interpreter */
+	struct py_frame *frames;     /* scratch, PY_MAX_FRAMES */
+	uint32_t *thread_of;         /* python thread -> snapshot thread */
+
+	struct addrmap code_map;     /* index into py->codes -> index into s->codes */
+	struct addrmap loop_map;     /* loop address -> index into s->loops */
+	struct addrmap task_map;     /* task address -> index into s->tasks */
+	struct addrmap string_map;   /* address of a str object -> index into strings */
+	const char **strings;
+	size_t n_strings, strings_cap;
+
+	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
+};
+
+/* Counts a problem; equal ones (by the literal what and where) are folded. */
+void build_problem(struct builder *b, const char *what, const char *where);
+
+/* Text of a str object, remembered by address; "?" when it cannot be read. */
+const char *build_string(struct builder *b, uint64_t object, size_t max);
+
+/* Appends n frames (innermost first) to the snapshot as one stack. */
+struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, size_t n,
+			      bool truncated);
+
+/*
+ * Python threads with their stacks and the _run_once frames in them; sets the clock of the
+ * snapshot. False when the threads could not be walked.
+ */
+bool build_threads(struct builder *b, struct error *err);
+
+/* What the kernel knows of each thread, joined with the Python threads. */
+bool build_os_threads(struct builder *b, struct error *err);
+
+/* Running loops: their fields, phase and held time. */
+void build_loops(struct builder *b);
+
+/* All tasks, and the current task of each loop. */
+void build_tasks(struct builder *b, size_t max);
+
+/* The first entry of the series of looks, from the full look itself. */
+void build_first_look(struct builder *b);
+
+#endif

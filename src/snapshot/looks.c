@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The series of looks. One full look says how long the loop has been held; a few light ones
+ * around it say whether it moves, and whether its thread burns CPU.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder.h"
+
+static struct snap_look *push_look(struct snapshot *s)
+{
+	/* The capacity is not kept: the series is short and grows seldom. */
+	size_t cap = s->n_looks;
+
+	if (s->n_looks >= SNAP_MAX_LOOKS)
+		return NULL;
+	return array_push(&s->looks, &s->n_looks, &cap);
+}
+
+static void take_os(struct snap_look *look, const struct os_thread *os)
+{
+	look->tid = os->tid;
+	look->state = os->have_stat ? os->stat.state : 0;
+	look->syscall = os->have_syscall && !os->syscall.running ? os->syscall.number : -2;
+	look->have_sched = os->have_sched;
+	if (os->have_sched) {
+		look->on_cpu_ns = os->sched.on_cpu_ns;
+		look->run_queue_ns = os->sched.run_queue_ns;
+	}
+}
+
+static void take_run(struct snap_look *look, const struct aio_run *run)
+{
+	look->found = true;
+	look->in_callbacks = run->have_batch;
+	look->index = run->index;
+	look->ntodo = run->ntodo;
+	look->handle = run->handle;
+	look->end_time = run->have_end_time ? run->end_time : 0;
+}
+
+void build_first_look(struct builder *b)
+{
+	struct snapshot *s = b->s;
+
+	for (size_t i = 0; i < s->n_loops; i++) {
+		const struct snap_loop *loop = &s->loops[i];
+		const struct snap_thread *thread = &s->threads[loop->thread];
+		struct snap_look *look = push_look(s);
+
+		if (!look)
+			return;
+		look->clock_ns = s->clock_ns;
+		look->loop = loop->run.loop;
+		take_os(look, &thread->os);
+		if (loop->have_run)
+			take_run(look, &loop->run);
+		if (loop->current_task != SNAP_NONE)
+			look->task = s->tasks[loop->current_task].id;
+		if (thread->stack.n) {
+			const struct snap_frame *leaf = &s->frames[thread->stack.first];
+
+			look->leaf_frame = leaf->address;
+			look->leaf_code = s->codes[leaf->code].address;
+			look->leaf_instr = leaf->instr;
+		}
+	}
+}
+
+/* The locals of this loop's frame, wherever the stack has it now. */
+static bool find_run(struct python *py, uint64_t tstate, uint64_t loop, struct snap_look *look)
+{
+	struct py_frame *frames = mem_alloc(PY_MAX_FRAMES * sizeof(*frames));
+	bool truncated, found = false;
+	struct aio_run run;
+	size_t n = 0;
+
+	if (python_stack(py, tstate, frames, PY_MAX_FRAMES, &n, &truncated, NULL) && n) {
+		look->leaf_frame = frames[0].address;
+		look->leaf_code = py->codes[frames[0].code].address;
+		look->leaf_instr = frames[0].instr;
+		for (size_t i = 0; i < n && !found; i++)
+			found = aio_is_run_once(py, &frames[i]) &&
+				aio_run_read(py, &frames[i], &run) && run.loop == loop;
+	}
+	if (found)
+		take_run(look, &run);
+	free(frames);
+	return found;
+}
+
+static void look_at_loop(struct python *py, struct source *light, struct snapshot *snap,
+			 const struct snap_loop *loop)
+{
+	const struct snap_thread *thread = &snap->threads[loop->thread];
+	struct snap_look *look = push_look(snap);
+	struct os_thread os;
+
+	if (!look)
+		return;
+	look->loop = loop->run.loop;
+	look->syscall = -2;
+	look->clock_ns = source_clock(light);
+	if (loop->have_run)
+		find_run(py, thread->tstate, loop->run.loop, look);
+	rd_take(&py->rd);
+	if (os_thread_read(light, thread->os.tid, OS_STAT | OS_SYSCALL | OS_SCHED, &os, NULL))
+		take_os(look, &os);
+}
+
+bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,
+		   struct error *err)
+{
+	struct source *full = py->rd.src;
+
+	source_forget(light);
+	if (!source_alive(light))
+		return error_set(err, ERR_GONE, "process %d ended while it was looked at",
+				 source_pid(light));
+	python_new_look(py, light);
+	for (size_t i = 0; i < snap->n_loops; i++)
+		look_at_loop(py, light, snap, &snap->loops[i]);
+	python_new_look(py, full);
+	return true;
+}
+
+/* ---- the series as text ----------------------------------------------------------------------- */
+
+#define LOOK_FORMAT                                                                                \
+	"%" PRIu64 " %" PRIx64 " %d %d %d %d %" PRId64 " %" PRId64 " %" PRIx64 " %a %" PRIx64      \
+	" %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %" PRId64 " %" PRIx64 "\n"
+
+void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out)
+{
+	for (size_t i = 0; i < snap->n_looks; i++) {
+		const struct snap_look *l = &snap->looks[i];
+
+		strbuf_addf(out, LOOK_FORMAT, l->clock_ns, l->loop, l->tid, l->found,
+			    l->in_callbacks, l->state, l->index, l->ntodo, l->handle, l->end_time,
+			    l->leaf_frame, l->leaf_code, l->leaf_instr, l->on_cpu_ns,
+			    l->run_queue_ns, l->have_sched, l->syscall, l->task);
+	}
+}
+
+static bool parse_look(const char *line, struct snap_look *l)
+{
+	int found, in_callbacks, state, have_sched;
+
+	if (sscanf(line,
+		   "%" SCNu64 " %" SCNx64 " %d %d %d %d %" SCNd64 " %" SCNd64 " %" SCNx64
+		   " %la %" SCNx64 " %" SCNx64 " %" SCNd64 " %" SCNu64 " %" SCNu64 " %d %" SCNd64
+		   " %" SCNx64,
+		   &l->clock_ns, &l->loop, &l->tid, &found, &in_callbacks, &state, &l->index,
+		   &l->ntodo, &l->handle, &l->end_time, &l->leaf_frame, &l->leaf_code,
+		   &l->leaf_instr, &l->on_cpu_ns, &l->run_queue_ns, &have_sched, &l->syscall,
+		   &l->task) != 18)
+		return false;
+	l->found = found != 0;
+	l->in_callbacks = in_callbacks != 0;
+	l->state = (char)state;
+	l->have_sched = have_sched != 0;
+	return true;
+}
+
+bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text)
+{
+	const char *line = text->data, *end;
+
+	snap->n_looks = 0;
+	for (; *line; line = end + 1) {
+		struct snap_look look = {0}, *l;
+
+		end = strchr(line, '\n');
+		if (!end || !parse_look(line, &look))
+			return false;
+		l = push_look(snap);
+		if (!l)
+			return false;
+		*l = look;
+	}
+	return true;
+}

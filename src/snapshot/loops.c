@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "builder.h"
+
+#define LONGEST_TIMEOUT_S 86400.0 /* asyncio clips timeouts there: no conclusion possible */
+
+static int64_t seconds_to_ns(double seconds)
+{
+	return (int64_t)llround(seconds * 1e9);
+}
+
+static bool waits_in_epoll(const struct snap_thread *thread)
+{
+	if (!thread->os.have_syscall || thread->os.syscall.running)
+		return false;
+	switch (thread->os.syscall.number) {
+#ifdef SYS_epoll_wait
+	case SYS_epoll_wait:
+#endif
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* end_time must lie in the life of the process, or the class has a clock of its own. */
+static void read_held(struct builder *b, struct snap_loop *loop)
+{
+	int64_t now = (int64_t)b->s->clock_ns, end = seconds_to_ns(loop->run.end_time);
+
+	if (end < (int64_t)b->proc->started_ns - 1000000000 || end > now + 1000000000) {
+		build_problem(b, "end_time of the loop is not on the monotonic clock", "_run_once");
+		return;
+	}
+	loop->have_held = true;
+	loop->held_ns = now > end ? now - end : 0;
+}
+
+/* timeout was computed as first_when - now, so first_when - timeout is when select began. */
+static void read_select(struct builder *b, struct snap_loop *loop)
+{
+	double entered;
+	int64_t ns;
+
+	if (!loop->run.have_timeout || loop->run.timeout_none || loop->run.timeout <= 0 ||
+	    loop->run.timeout >= LONGEST_TIMEOUT_S || loop->info.timers <= 0)
+		return;
+	entered = loop->info.first_when - loop->run.timeout;
+	ns = (int64_t)b->s->clock_ns - seconds_to_ns(entered);
+	if (ns < 0 || ns > seconds_to_ns(loop->run.timeout) + 1000000000)
+		return;
+	loop->have_select = true;
+	loop->select_ns = ns;
+}
+
+/* uvloop has no frame: libuv's clock stands still while a callback runs, the syscall tells. */
+static void judge_uvloop(struct builder *b, struct snap_loop *loop)
+{
+	const struct snap_thread *thread = &b->s->threads[loop->thread];
+	int64_t now = (int64_t)b->s->clock_ns, since;
+
+	if (!loop->info.is_uvloop)
+		return;
+	loop->phase = waits_in_epoll(thread) ? SNAP_SELECT : SNAP_CALLBACKS;
+	if (!loop->info.have_uv_time)
+		return;
+	since = now - seconds_to_ns(loop->info.uv_time);
+	if (since < 0)
+		since = 0;
+	if (loop->phase == SNAP_SELECT) {
+		loop->have_select = true;
+		loop->select_ns = since;
+	} else {
+		loop->have_held = loop->held_is_lower = true;
+		loop->held_ns = since;
+	}
+}
+
+void build_loops(struct builder *b)
+{
+	double now = (double)b->s->clock_ns / 1e9;
+
+	for (size_t i = 0; i < b->s->n_loops; i++) {
+		struct snap_loop *loop = &b->s->loops[i];
+
+		loop->have_info = aio_loop_read(b->py, loop->run.loop, now, &loop->info);
+		if (!loop->have_info) {
+			build_problem(b, "a loop object could not be read", "loop");
+			loop->info.class_name = "?";
+		}
+		if (loop->have_run && loop->run.have_end_time)
+			read_held(b, loop);
+		if (loop->have_run && loop->phase == SNAP_SELECT)
+			read_select(b, loop);
+		if (loop->run.handle)
+			loop->have_callback =
+				aio_callback_read(b->py, loop->run.handle, &loop->callback);
+		judge_uvloop(b, loop);
+	}
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder.h"
+
+#define TRIES 5 /* whole retries of threads and loops when the target moved under us */
+
+void build_problem(struct builder *b, const char *what, const char *where)
+{
+	struct snapshot *s = b->s;
+	struct snap_problem *p;
+
+	for (size_t i = 0; i < s->n_problems; i++) {
+		if (!strcmp(s->problems[i].what, what) && !strcmp(s->problems[i].where, where)) {
+			s->problems[i].count++;
+			return;
+		}
+	}
+	p = array_push(&s->problems, &s->n_problems, &b->problems_cap);
+	p->what = arena_strdup(&s->arena, what);
+	p->where = arena_strdup(&s->arena, where);
+	p->count = 1;
+}
+
+const char *build_string(struct builder *b, uint64_t object, size_t max)
+{
+	uint32_t index = addrmap_get(&b->string_map, object);
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+
+	if (index != ADDRMAP_NONE)
+		return b->strings[index];
+	if (!object || !py_str(b->py, object, &text, max)) {
+		rd_take(&b->py->rd);
+		return "?";
+	}
+	addrmap_put(&b->string_map, object, (uint32_t)b->n_strings);
+	return *array_push(&b->strings, &b->n_strings, &b->strings_cap) =
+		       arena_strndup(&b->s->arena, text.data, text.len);
+}
+
+/* ---- code and frames ------------------------------------------------------------------------ */
+
+/* The user's own code: not what Python or a package installer put there. */
+static bool is_own(const char *file)
+{
+	static const char *const foreign[] = {"/site-packages/", "/dist-packages/", "/lib/python3.",
+					      "/lib64/python3.", "/lib/python3/", ".zip/"};
+
+	if (file[0] == '<' && strcmp(file, "<stdin>") != 0 && strcmp(file, "<string>") != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+		if (strstr(file, foreign[i]))
+			return false;
+	return true;
+}
+
+static uint32_t build_code(struct builder *b, uint32_t py_code)
+{
+	const struct py_code *code = &b->py->codes[py_code];
+	uint32_t index = addrmap_get(&b->code_map, py_code);
+	struct snap_code *c;
+
+	if (index != ADDRMAP_NONE)
+		return index;
+	index = (uint32_t)b->s->n_codes;
+	addrmap_put(&b->code_map, py_code, index);
+	c = array_push(&b->s->codes, &b->s->n_codes, &b->codes_cap);
+	c->address = code->address;
+	c->function = arena_strdup(&b->s->arena, code->name);
+	c->qualname = arena_strdup(&b->s->arena, code->qualname);
+	c->file = arena_strdup(&b->s->arena, code->file);
+	c->own = is_own(code->file);
+	c->async = code->flags & (PY_CO_COROUTINE | PY_CO_ASYNC_GENERATOR);
+	return index;
+}
+
+struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, size_t n,
+			      bool truncated)
+{
+	struct snap_stack stack = {(uint32_t)b->s->n_frames, (uint32_t)n, truncated};
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t code = build_code(b, frames[i].code);
+		struct snap_frame *f = array_push(&b->s->frames, &b->s->n_frames, &b->frames_cap);
+
+		f->code = code;
+		f->at = python_position(b->py, frames[i].code, frames[i].instr);
+		f->instr = frames[i].instr;
+		f->address = frames[i].address;
+		f->task = SNAP_NONE;
+	}
+	return stack;
+}
+
+/* ---- taking one ------------------------------------------------------------------------------- */
+
+static void forget_parts(struct builder *b)
+{
+	struct snapshot *s = b->s;
+
+	s->n_threads = s->n_loops = s->n_frames = s->n_problems = 0;
+	addrmap_clear(&b->loop_map);
+	free(b->interps);
+	free(b->py_threads);
+	free(b->thread_of);
+	b->interps = NULL;
+	b->py_threads = NULL;
+	b->thread_of = NULL;
+}
+
+static void builder_deinit(struct builder *b)
+{
+	free(b->interps);
+	free(b->py_threads);
+	free(b->thread_of);
+	free(b->modules);
+	free(b->frames);
+	free(b->strings);
+	addrmap_deinit(&b->code_map);
+	addrmap_deinit(&b->loop_map);
+	addrmap_deinit(&b->task_map);
+	addrmap_deinit(&b->string_map);
+}
+
+/* A loop that is said to run but has no frame was caught between two iterations. */
+static bool between_iterations(const struct builder *b)
+{
+	for (size_t i = 0; i < b->s->n_loops; i++)
+		if (b->s->loops[i].phase == SNAP_UNKNOWN)
+			return true;
+	return false;
+}
+
+static bool stacks_failed(const struct builder *b)
+{
+	for (size_t i = 0; i < b->s->n_threads; i++)
+		if (b->s->threads[i].stack_failed)
+			return true;
+	return false;
+}
+
+static bool build_threads_retrying(struct builder *b, struct error *err)
+{
+	for (int attempt = 1;; attempt++) {
+		bool ok = build_threads(b, err);
+
+		if (ok && !stacks_failed(b) && !between_iterations(b))
+			return true;
+		if (attempt == TRIES)
+			return ok;
+		b->s->retries++;
+		forget_parts(b);
+		source_forget(b->py->rd.src);
+		python_new_look(b->py, b->py->rd.src);
+	}
+}
+
+static void describe_python(struct builder *b)
+{
+	struct snapshot *s = b->s;
+	unsigned best = LAYOUT_NONE;
+
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (b->py->layout.field[i].provider > best)
+			best = b->py->layout.field[i].provider;
+	s->layout = layout_provider_name((enum layout_provider)best);
+	s->minor = b->py->minor;
+	s->micro = b->py->micro;
+	s->free_threaded = b->py->free_threaded;
+	s->debug_build = b->py->debug_build;
+}
+
+static void read_modules(struct builder *b)
+{
+	b->modules = mem_zalloc(b->n_interps + 1, sizeof(*b->modules));
+	for (size_t i = 0; i < b->n_interps; i++) {
+		if (!aio_modules_read(b->py, &b->interps[i], &b->modules[i]))
+			build_problem(b, "sys.modules could not be read", "interpreter");
+		b->s->asyncio_loaded |= b->modules[i].loaded;
+	}
+}
+
+/* The names that threading knows, "MainThread"; the kernel's cut names stay beside them. */
+static void name_threads(struct builder *b)
+{
+	static const size_t sane = 256; /* threads: each is a walk over threading._active */
+
+	for (size_t i = 0; i < b->n_py_threads && i < sane; i++) {
+		cleanup_strbuf struct strbuf name = STRBUF_INIT;
+		const struct py_thread *t = &b->py_threads[i];
+
+		if (aio_thread_name(b->py, &b->modules[t->interpreter], t->ident, &name))
+			b->s->threads[i].name =
+				arena_strndup(&b->s->arena, name.data, name.len);
+	}
+}
+
+static void judge_consistency(struct snapshot *s)
+{
+	if (s->tasks_torn || s->n_problems)
+		s->consistency = SNAP_TORN;
+	else
+		s->consistency = s->retries ? SNAP_REPAIRED : SNAP_CONSISTENT;
+}
+
+bool snapshot_take(struct python *py, const struct process *proc,
+		   const struct snapshot_options *options, struct snapshot **ret, struct error *err)
+{
+	struct builder b = {.py = py, .proc = proc};
+	size_t max = options->max_tasks ? options->max_tasks : SNAP_MAX_TASKS;
+	uint64_t begin = source_clock(py->rd.src);
+
+	b.s = mem_zalloc(1, sizeof(*b.s));
+	b.s->process = proc;
+	b.frames = mem_alloc(PY_MAX_FRAMES * sizeof(*b.frames));
+	describe_python(&b);
+	if (!build_threads_retrying(&b, err) || !build_os_threads(&b, err)) {
+		builder_deinit(&b);
+		snapshot_destroy(b.s);
+		return false;
+	}
+	read_modules(&b);
+	name_threads(&b);
+	build_loops(&b);
+	build_tasks(&b, max);
+	build_first_look(&b);
+	judge_consistency(b.s);
+	b.s->read_ns = source_clock(py->rd.src) - begin;
+	b.s->stats = source_get_stats(py->rd.src);
+	builder_deinit(&b);
+	*ret = b.s;
+	return true;
+}
+
+void snapshot_destroy(struct snapshot *snap)
+{
+	if (!snap)
+		return;
+	free(snap->codes);
+	free(snap->frames);
+	free(snap->threads);
+	free(snap->loops);
+	free(snap->tasks);
+	free(snap->looks);
+	free(snap->problems);
+	arena_deinit(&snap->arena);
+	free(snap);
+}

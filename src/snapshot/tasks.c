@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder.h"
+
+/* ---- where the current task of a loop is -------------------------------------------------- */
+
+static uint64_t running_task(struct builder *b, const struct snap_loop *loop)
+{
+	const struct snap_thread *thread = &b->s->threads[loop->thread];
+
+	for (size_t i = 0; i < b->n_py_threads; i++)
+		if (b->py_threads[i].tstate == thread->tstate && b->py_threads[i].running_task &&
+		    b->py_threads[i].running_loop == loop->run.loop)
+			return b->py_threads[i].running_task;
+	if (thread->interpreter >= b->n_interps)
+		return 0;
+	return aio_current_task(b->py, &b->modules[thread->interpreter], loop->run.loop);
+}
+
+/* ---- stacks ---------------------------------------------------------------------------------- */
+
+static struct snap_stack chain_stack(struct builder *b, const struct aio_link *links, size_t n,
+				     bool truncated)
+{
+	size_t frames = 0;
+
+	/* innermost first, as everywhere */
+	for (size_t i = n; i-- > 0;)
+		if (links[i].kind == AIO_LINK_FRAME && frames < PY_MAX_FRAMES)
+			b->frames[frames++] = links[i].frame;
+	return build_stack(b, b->frames, frames, truncated);
+}
+
+/*
+ * The running task's coroutines are on the thread's stack, with the synchronous frames above
+ * them: its stack is the thread's, down to the outermost coroutine.
+ */
+static bool running_stack(struct builder *b, struct snap_task *task, const struct aio_link *links,
+			  size_t n)
+{
+	const struct snap_thread *thread = &b->s->threads[b->s->loops[task->loop].thread];
+	struct snap_stack stack = thread->stack;
+
+	for (uint32_t i = 0; n && links[0].kind == AIO_LINK_FRAME && i < stack.n; i++) {
+		if (b->s->frames[stack.first + i].address != links[0].frame.address)
+			continue;
+		task->stack = (struct snap_stack){stack.first, i + 1, stack.truncated};
+		return true;
+	}
+	return false;
+}
+
+/* Marks the coroutine frames of the running task in the stack of its thread. */
+static void mark_frames(struct builder *b, const struct snap_stack *stack, uint32_t task)
+{
+	for (uint32_t i = 0; i < stack->n; i++) {
+		struct snap_frame *f = &b->s->frames[stack->first + i];
+
+		if (b->s->codes[f->code].async)
+			f->task = task;
+	}
+}
+
+/* ---- one task ---------------------------------------------------------------------------------- */
+
+static void describe_wait(struct builder *b, const struct aio_task *raw,
+			  const struct aio_link *links, size_t n, struct snap_task *task)
+{
+	cleanup_strbuf struct strbuf what = STRBUF_INIT;
+	double now = (double)b->s->clock_ns / 1e9, left = -1;
+
+	if (raw->waiter) {
+		task->waits_for = raw->waiter;
+		task->wait = py_task_kind(b->py, raw->waiter) != PY_TASK_NOT ? SNAP_WAIT_TASK
+									      : SNAP_WAIT_FUTURE;
+	} else if (n && links[n - 1].kind == AIO_LINK_OPAQUE && task->state != SNAP_TASK_READY) {
+		task->wait = SNAP_WAIT_OTHER;
+	}
+	if (aio_wait_name(b->py, links, n, now, &what, &left))
+		task->what = arena_strndup(&b->s->arena, what.data, what.len);
+	else if (raw->waiter)
+		task->what = arena_strdup(&b->s->arena, py_object_type_name(b->py, raw->waiter));
+	if (left >= 0) {
+		task->have_left = true;
+		task->left_s = left;
+	}
+	rd_take(&b->py->rd);
+}
+
+static enum snap_task_state state_of(struct builder *b, const struct aio_task *raw, bool running)
+{
+	if (running)
+		return SNAP_TASK_RUNNING;
+	if (raw->must_cancel || raw->cancels > 0)
+		return SNAP_TASK_CANCELLING;
+	if (!raw->waiter || aio_future_state(b->py, raw->waiter) != AIO_PENDING)
+		return SNAP_TASK_READY;
+	return SNAP_TASK_PENDING;
+}
+
+static const char *task_name(struct builder *b, const struct aio_task *raw)
+{
+	cleanup_strbuf struct strbuf name = STRBUF_INIT;
+
+	if (!aio_task_name(b->py, raw, &name))
+		return "?";
+	return arena_strndup(&b->s->arena, name.data, name.len);
+}
+
+static void fill_task(struct builder *b, const struct aio_task *raw, uint32_t index)
+{
+	struct aio_link links[PY_MAX_AWAITS / 4];
+	struct snap_task *task = &b->s->tasks[index];
+	bool running = task->loop != SNAP_NONE && b->s->loops[task->loop].current_task == index;
+	bool truncated;
+	size_t n;
+
+	n = aio_chain(b->py, raw->coro, links, ARRAY_SIZE(links), &truncated);
+	if (rd_take(&b->py->rd))
+		task->torn = true;
+	task->state = state_of(b, raw, running);
+	task->cancelling = raw->cancels;
+	task->name = task_name(b, raw);
+	task->coroutine = n && links[0].qualname ? build_string(b, links[0].qualname, 200) : "?";
+	if (running && running_stack(b, task, links, n))
+		mark_frames(b, &task->stack, index);
+	else
+		task->stack = chain_stack(b, links, n, truncated);
+	describe_wait(b, raw, links, n, task);
+}
+
+/* ---- all tasks ----------------------------------------------------------------------------------- */
+
+struct raw_tasks {
+	struct aio_task *v;
+	size_t n, cap;
+};
+
+/* Whether the object is a task is checked by its type; one that fails changed while we read. */
+static void read_raw(struct builder *b, uint64_t address, struct raw_tasks *out)
+{
+	struct aio_task raw;
+
+	if (!aio_task_read(b->py, address, &raw)) {
+		build_problem(b, "a task changed while it was read", "task");
+		b->s->tasks_torn++;
+		rd_take(&b->py->rd);
+		return;
+	}
+	if (raw.state != AIO_PENDING) {
+		b->s->tasks_found--; /* done: only its result is still waited for */
+		return;
+	}
+	*array_push(&out->v, &out->n, &out->cap) = raw;
+}
+
+static void add_task(struct builder *b, const struct aio_task *raw)
+{
+	uint32_t loop = addrmap_get(&b->loop_map, raw->loop);
+	struct snap_task *task;
+
+	addrmap_put(&b->task_map, raw->address, (uint32_t)b->s->n_tasks);
+	task = array_push(&b->s->tasks, &b->s->n_tasks, &b->tasks_cap);
+	task->id = raw->address;
+	task->loop = loop == ADDRMAP_NONE ? SNAP_NONE : loop;
+}
+
+static void find_current(struct builder *b)
+{
+	for (size_t i = 0; i < b->s->n_loops; i++) {
+		struct snap_loop *loop = &b->s->loops[i];
+		uint64_t address = running_task(b, loop);
+		uint32_t index = address ? addrmap_get(&b->task_map, address) : ADDRMAP_NONE;
+
+		loop->current_task = index == ADDRMAP_NONE ? SNAP_NONE : index;
+		rd_take(&b->py->rd);
+	}
+}
+
+/* One batch of reads per level: tasks, then coroutines and names. */
+static void prefetch_level(struct builder *b, const struct raw_tasks *raw)
+{
+	uint64_t *addrs = mem_alloc((raw->n * 2 + 1) * sizeof(*addrs));
+	size_t n = 0;
+
+	for (size_t i = 0; i < raw->n; i++)
+		if (raw->v[i].coro)
+			addrs[n++] = raw->v[i].coro;
+	source_prefetch(b->py->rd.src, addrs, n, 256);
+	n = 0;
+	for (size_t i = 0; i < raw->n; i++) {
+		if (raw->v[i].name)
+			addrs[n++] = raw->v[i].name;
+		if (raw->v[i].waiter)
+			addrs[n++] = raw->v[i].waiter;
+	}
+	source_prefetch(b->py->rd.src, addrs, n, 128);
+	free(addrs);
+}
+
+static void collect_tasks(struct builder *b, size_t max, struct aio_task_list *list)
+{
+	for (size_t i = 0; i < b->n_interps; i++)
+		if (!aio_tasks(b->py, &b->interps[i], (uint32_t)i, &b->modules[i], b->py_threads,
+			       b->n_py_threads, max, list, NULL))
+			build_problem(b, "the list of tasks changed while it was read", "tasks");
+	if (list->truncated)
+		build_problem(b, "more tasks than the limit: the rest is not shown", "tasks");
+}
+
+static void count_by_loop(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_tasks; i++) {
+		if (s->tasks[i].torn)
+			s->tasks_torn++;
+		if (s->tasks[i].loop == SNAP_NONE)
+			continue;
+		s->loops[s->tasks[i].loop].tasks++;
+		s->loops[s->tasks[i].loop].tasks_torn += s->tasks[i].torn;
+	}
+}
+
+void build_tasks(struct builder *b, size_t max)
+{
+	struct aio_task_list list = {0};
+	struct raw_tasks raw = {0};
+	uint64_t *addrs;
+
+	collect_tasks(b, max, &list);
+	b->s->tasks_found = list.n;
+	addrs = mem_alloc((list.n + 1) * sizeof(*addrs));
+	memcpy(addrs, list.v ? list.v : addrs, list.n * sizeof(*addrs));
+	source_prefetch(b->py->rd.src, addrs, list.n, 192);
+	free(addrs);
+	for (size_t i = 0; i < list.n; i++)
+		read_raw(b, list.v[i], &raw);
+	prefetch_level(b, &raw);
+	for (size_t i = 0; i < raw.n; i++)
+		add_task(b, &raw.v[i]);
+	find_current(b);
+	for (size_t i = 0; i < raw.n; i++)
+		fill_task(b, &raw.v[i], (uint32_t)i);
+	count_by_loop(b->s);
+	free(raw.v);
+	free(list.v);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder.h"
+#include "stallscope/utf8.h"
+
+#define MANY_THREADS 64u /* above, the dear facts are read of Python's threads only */
+
+/* ---- Python threads ----------------------------------------------------------------------- */
+
+static struct snap_loop *new_loop(struct builder *b, uint64_t address, uint32_t thread)
+{
+	struct snap_loop *loop;
+
+	if (b->s->n_loops >= SNAP_MAX_LOOPS) {
+		build_problem(b, "more loops than are shown", "loops");
+		return NULL;
+	}
+	addrmap_put(&b->loop_map, address, (uint32_t)b->s->n_loops);
+	loop = array_push(&b->s->loops, &b->s->n_loops, &b->loops_cap);
+	loop->run.loop = address;
+	loop->thread = thread;
+	loop->phase = SNAP_UNKNOWN;
+	loop->current_task = loop->outer = SNAP_NONE;
+	return loop;
+}
+
+static enum snap_phase phase_of(const struct aio_run *run)
+{
+	if (run->have_end_time)
+		return run->have_batch ? SNAP_CALLBACKS : SNAP_PROCESSING;
+	return SNAP_SELECT;
+}
+
+/*
+ * The _run_once frames of one stack, outermost first, so that the innermost loop of a nest is
+ * the one that runs; each outer one is held by the next inner one.
+ */
+static void find_loops(struct builder *b, const struct py_thread *t, uint32_t thread, size_t n)
+{
+	uint32_t outer = SNAP_NONE;
+	struct snap_loop *loop;
+	struct aio_run run;
+
+	for (size_t i = n; i-- > 0;) {
+		if (!aio_is_run_once(b->py, &b->frames[i]) ||
+		    !aio_run_read(b->py, &b->frames[i], &run))
+			continue;
+		loop = new_loop(b, run.loop, thread);
+		if (!loop)
+			return;
+		loop->run = run;
+		loop->have_run = true;
+		loop->phase = phase_of(&run);
+		loop->outer = outer;
+		outer = (uint32_t)(b->s->n_loops - 1);
+	}
+	if (t->running_loop && outer == SNAP_NONE) {
+		new_loop(b, t->running_loop, thread);
+		outer = (uint32_t)(b->s->n_loops - 1);
+	}
+	b->s->threads[thread].loop = outer;
+}
+
+static void build_thread(struct builder *b, const struct py_thread *t)
+{
+	struct snap_thread *thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
+	uint32_t index = (uint32_t)(b->s->n_threads - 1);
+	bool truncated;
+	size_t n;
+
+	thread->is_python = true;
+	thread->tstate = t->tstate;
+	thread->interpreter = t->interpreter;
+	thread->holds_gil = t->holds_gil;
+	thread->waits_for_gil = t->waits_for_gil;
+	thread->os.ns_tid = t->tid;
+	thread->stack_failed = !python_stack(b->py, t->tstate, b->frames, PY_MAX_FRAMES, &n,
+					     &truncated, NULL);
+	if (thread->stack_failed)
+		build_problem(b, "the stack of a thread changed while it was read", "thread");
+	thread->stack = build_stack(b, b->frames, n, truncated);
+	find_loops(b, t, index, n);
+}
+
+bool build_threads(struct builder *b, struct error *err)
+{
+	if (!python_threads(b->py, &b->interps, &b->n_interps, &b->py_threads, &b->n_py_threads,
+			    err))
+		return false;
+	b->thread_of = mem_alloc((b->n_py_threads + 1) * sizeof(*b->thread_of));
+	for (size_t i = 0; i < b->n_py_threads; i++) {
+		b->thread_of[i] = (uint32_t)i;
+		build_thread(b, &b->py_threads[i]);
+	}
+	b->s->clock_ns = source_clock(b->py->rd.src);
+	b->s->wall_ns = source_wall_clock(b->py->rd.src);
+	return true;
+}
+
+/* ---- the kernel's view ------------------------------------------------------------------------ */
+
+static const char *safe_comm(struct builder *b, const char *comm)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+
+	utf8_add_safe(&text, comm, strlen(comm), 64);
+	return arena_strndup(&b->s->arena, text.data, text.len);
+}
+
+static struct snap_thread *python_thread(struct builder *b, const struct os_thread *os)
+{
+	for (size_t i = 0; i < b->n_py_threads; i++)
+		if (b->s->threads[i].is_python &&
+		    b->s->threads[i].os.ns_tid == (os->ns_tid ? os->ns_tid : os->tid))
+			return &b->s->threads[i];
+	return NULL;
+}
+
+static void join(struct builder *b, const struct os_thread *os)
+{
+	struct snap_thread *thread = python_thread(b, os);
+
+	if (!thread) {
+		thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
+		thread->loop = SNAP_NONE;
+		thread->interpreter = SNAP_NONE;
+	}
+	thread->os = *os;
+	thread->os_name = os->have_stat ? safe_comm(b, os->stat.comm) : "?";
+	if (os->tid == (int32_t)b->proc->pid && os->have_stat)
+		b->s->process_state = os->stat.state;
+}
+
+static void name_threads(struct builder *b)
+{
+	for (size_t i = 0; i < b->n_py_threads; i++) {
+		if (!b->s->threads[i].os_name)
+			b->s->threads[i].os_name = "?";
+	}
+}
+
+static void read_tracer(struct builder *b)
+{
+	const struct strbuf *text;
+	struct proc_status status;
+
+	if (source_proc(b->py->rd.src, "status", &text, NULL) &&
+	    proc_status_parse(text->data, text->len, &status, NULL)) {
+		b->s->tracer = status.tracer;
+		if (!b->s->process_state)
+			b->s->process_state = status.state;
+	}
+}
+
+bool build_os_threads(struct builder *b, struct error *err)
+{
+	unsigned facts = OS_STAT | OS_SYSCALL | OS_SCHED | OS_WCHAN;
+	struct os_thread *os = NULL;
+	size_t n = 0;
+
+	if (b->n_py_threads > MANY_THREADS)
+		facts = OS_STAT | OS_SCHED;
+	if (b->proc->ns_pid != b->proc->pid)
+		facts |= OS_STATUS; /* NSpid: the target's own thread ids */
+	if (!os_threads_read(b->py->rd.src, facts, &os, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		join(b, &os[i]);
+	free(os);
+	name_threads(b);
+	read_tracer(b);
+	return true;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stallscope/reader.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define USER_SPACE_END (UINT64_C(1) << 47)
+
+void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
+{
+	if (!rd->failed && source_read(rd->src, addr, buf, len, NULL))
+		return;
+	if (!rd->failed) {
+		rd->failed = true;
+		rd->corrupt = false;
+		rd->fault = addr;
+	}
+	memset(buf, 0, len);
+}
+
+#define DEFINE_LOAD(name, type)                                                                    \
+	type name(struct reader *rd, uint64_t addr)                                                \
+	{                                                                                          \
+		type value;                                                                        \
+                                                                                                   \
+		rd_bytes(rd, addr, &value, sizeof(value));                                         \
+		return value;                                                                      \
+	}
+
+DEFINE_LOAD(rd_u64, uint64_t)
+DEFINE_LOAD(rd_i64, int64_t)
+DEFINE_LOAD(rd_u32, uint32_t)
+DEFINE_LOAD(rd_i32, int32_t)
+DEFINE_LOAD(rd_u16, uint16_t)
+DEFINE_LOAD(rd_u8, uint8_t)
+DEFINE_LOAD(rd_i8, int8_t)
+DEFINE_LOAD(rd_f64, double)
+
+uint64_t rd_ptr(struct reader *rd, uint64_t addr)
+{
+	uint64_t value = rd_u64(rd, addr);
+
+	if (rd->failed)
+		return 0;
+	if (!value || value >= USER_SPACE_END) {
+		rd_corrupt(rd, addr, value ? "not a pointer" : "a NULL pointer");
+		return 0;
+	}
+	return value;
+}
+
+void rd_corrupt(struct reader *rd, uint64_t addr, const char *what)
+{
+	if (rd->failed)
+		return;
+	rd->failed = rd->corrupt = true;
+	rd->fault = addr;
+	rd->what = what;
+}
+
+bool rd_error(struct reader *rd, struct error *err)
+{
+	if (rd->corrupt) {
+		error_set(err, ERR_CORRUPT, "%s at 0x%llx of the target", rd->what,
+			  (unsigned long long)rd->fault);
+		if (err)
+			err->address = rd->fault;
+	} else {
+		error_fault(err, rd->fault, EFAULT);
+	}
+	rd_take(rd);
+	return false;
+}

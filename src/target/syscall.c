@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * syscall.c - /proc/PID/task/TID/syscall, and names for its numbers
+ *
+ *	running
+ *	-1 0x7ffef5ecd528 0x7f1a993a12ad
+ *	0 0x3 0x7f1a99225000 0x20000 0x0 0xffffffff 0x0 0x7ffef5ecd528 0x7f1a993a12ad
+ */
+#include "scan.h"
+#include "stallscope/target.h"
+
+/* " 0x3"; the last of a line is followed by a newline, else it may have been cut. */
+static bool parse_word(struct scan *s, uint64_t *ret)
+{
+	return scan_text(s, " 0x", 3) && scan_hex(s, ret) && !scan_at_end(s);
+}
+
+bool proc_syscall_parse(const char *text, size_t len, struct proc_syscall *ret, struct error *err)
+{
+	static const char running[] = "running\n";
+	struct scan s = scan_init(text, len);
+	struct proc_syscall call = {.number = -1};
+	bool good;
+
+	if (scan_text(&s, running, sizeof(running) - 1)) {
+		call.running = true;
+		*ret = call;
+		return true;
+	}
+	good = scan_i64(&s, &call.number);
+	for (unsigned i = 0; good && call.number != -1 && i < ARRAY_SIZE(call.args); i++)
+		good = parse_word(&s, &call.args[i]);
+	if (!good || !parse_word(&s, &call.sp) || !parse_word(&s, &call.pc) || *s.p != '\n')
+		return error_set(err, ERR_CORRUPT, "syscall is malformed");
+	*ret = call;
+	return true;
+}
+
+#define SYS(number, name) [number] = #name,
+
+static const char *const names[] = {
+#if defined(__x86_64__)
+#include "syscalls_x86_64.def"
+#elif defined(__aarch64__)
+#include "syscalls_aarch64.def"
+#endif
+#include "syscalls_common.def"
+};
+
+const char *syscall_name(int64_t number)
+{
+	if (number < 0 || (uint64_t)number >= ARRAY_SIZE(names))
+		return NULL;
+	return names[number];
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each rule on a snapshot built by hand: what must match, and what must not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "stallscope/diagnose.h"
+
+#define MS     INT64_C(1000000)
+#define NOW_NS (UINT64_C(1000) * 1000000000)
+
+/* A process with one loop in one thread, whose stack is leaf <- own <- Handle._run. */
+struct world {
+	struct snapshot s;
+	struct process process;
+	struct snap_code codes[3];
+	struct snap_frame frames[3];
+	struct snap_thread thread;
+	struct snap_loop loop;
+	struct snap_look looks[8];
+};
+
+static void init(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->codes[0] = (struct snap_code){.function = "readinto",
+					 .qualname = "SocketIO.readinto",
+					 .file = "/usr/lib/python3.11/socket.py"};
+	w->codes[1] = (struct snap_code){.function = "get_price",
+					 .qualname = "Api.get_price",
+					 .file = "/srv/app/pricing.py",
+					 .own = true,
+					 .async = true};
+	w->codes[2] = (struct snap_code){.function = "_run",
+					 .qualname = "Handle._run",
+					 .file = "/usr/lib/python3.11/asyncio/events.py"};
+	for (uint32_t i = 0; i < 3; i++)
+		w->frames[i] =
+			(struct snap_frame){.code = i, .at = {.line = 10}, .task = SNAP_NONE};
+	w->thread.stack = (struct snap_stack){0, 3, false};
+	w->thread.os.have_stat = true;
+	w->thread.os.stat.state = 'S';
+	w->loop.current_task = w->loop.outer = SNAP_NONE;
+	w->loop.run.loop = 0x1000;
+	w->loop.have_info = w->loop.have_run = true;
+	w->loop.info.class_name = "x";
+	w->loop.phase = SNAP_CALLBACKS;
+	w->loop.run.have_end_time = w->loop.run.have_batch = true;
+	w->s.process = &w->process;
+	w->s.process_state = 'S';
+	w->s.codes = w->codes;
+	w->s.frames = w->frames;
+	w->s.threads = &w->thread;
+	w->s.loops = &w->loop;
+	w->s.looks = w->looks;
+	w->s.n_codes = w->s.n_frames = 3;
+	w->s.n_threads = w->s.n_loops = 1;
+	w->s.clock_ns = NOW_NS;
+}
+
+static void held(struct world *w, int64_t ns)
+{
+	w->loop.have_held = true;
+	w->loop.held_ns = ns;
+	w->loop.run.end_time = (double)(NOW_NS - (uint64_t)ns) / 1e9;
+}
+
+/* The i-th look, at ms after the first, at a position in the batch; the thread was on CPU for
+ * cpu_ms. */
+static struct snap_look *look(struct world *w, int64_t ms, int64_t index, int64_t ntodo,
+			      int64_t cpu_ms)
+{
+	struct snap_look *l = &w->looks[w->s.n_looks++];
+
+	l->clock_ns = NOW_NS + (uint64_t)(ms * MS);
+	l->loop = 0x1000;
+	l->found = l->in_callbacks = l->have_sched = true;
+	l->state = w->thread.os.stat.state;
+	l->index = index;
+	l->ntodo = ntodo;
+	l->end_time = w->loop.run.end_time;
+	l->handle = 0x2000 + (uint64_t)index;
+	l->on_cpu_ns = (uint64_t)(cpu_ms * MS);
+	if (w->s.n_looks == 1) {
+		w->loop.run.index = index;
+		w->loop.run.ntodo = ntodo;
+	}
+	return l;
+}
+
+static struct verdict judge(struct world *w)
+{
+	struct diagnose_options options = {100 * MS};
+	struct diagnosis *d = diagnose(&w->s, &options);
+	struct verdict v = *diagnosis_main(d);
+
+	assert_int_equal(v.id, d->worst);
+	diagnosis_destroy(d);
+	return v;
+}
+
+static void in_call(struct world *w, int64_t number, uint64_t arg)
+{
+	w->thread.os.have_syscall = true;
+	w->thread.os.syscall.number = number;
+	w->thread.os.syscall.args[0] = arg;
+}
+
+static void blocked_in_receive(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	held(&w, 4830 * MS);
+	look(&w, 0, 0, 38, 0);
+	look(&w, 20, 0, 38, 0);
+	in_call(&w, 45, 6); /* recvfrom */
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STALLED);
+	assert_string_equal(v.kind, "blocked.io.socket");
+	assert_int_equal(v.confidence, CONFIDENCE_CERTAIN);
+	assert_int_equal(v.culprit.frame, 1);
+	assert_int_equal(v.culprit.leaf, 0);
+	assert_int_equal(v.culprit.slice.n, 2); /* Handle._run is not part of it */
+	assert_int_equal(v.culprit.fd, 6);
+	assert_int_equal(v.same_callback, 1);
+	assert_true(v.on_cpu >= 0 && v.on_cpu < 0.01);
+}
+
+static void burning_cpu(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	w.thread.os.stat.state = 'R';
+	held(&w, 1620 * MS);
+	look(&w, 0, 0, 1, 0);
+	look(&w, 20, 0, 1, 19);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STALLED);
+	assert_string_equal(v.kind, "cpu.python");
+	assert_true(v.on_cpu > 0.9);
+}
+
+static void one_look_is_enough_for_the_first_callback(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	held(&w, 500 * MS);
+	look(&w, 0, 0, 3, 0);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STALLED);
+	assert_int_equal(v.confidence, CONFIDENCE_CERTAIN);
+	assert_int_equal(v.same_callback, -1);
+	w.looks[0].index = w.loop.run.index = 2; /* others ran in this turn before it */
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STALLED);
+	assert_int_equal(v.confidence, CONFIDENCE_MEDIUM);
+}
+
+static void below_the_threshold_is_healthy(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 99 * MS);
+	look(&w, 0, 0, 1, 0);
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+	held(&w, 100 * MS);
+	w.looks[0].end_time = w.loop.run.end_time;
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+}
+
+static void flood_moves_through_its_batch(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	w.thread.os.stat.state = 'R';
+	held(&w, 150 * MS);
+	look(&w, 0, 10000, 20000, 0);
+	look(&w, 20, 11333, 20000, 20);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_OVERLOADED);
+	assert_true(v.turn_s > 0.29 && v.turn_s < 0.31); /* 15 us each, 20,000 of them */
+	assert_true(v.callback_s > 14e-6 && v.callback_s < 16e-6);
+}
+
+/* A small batch that moves is not a flood, and never a stall. */
+static void moving_small_batch_is_not_stalled(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 120 * MS);
+	look(&w, 0, 3, 8, 0);
+	look(&w, 20, 4, 8, 10);
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+}
+
+/* Another turn began: what was held at the first look may have been several callbacks. */
+static void next_turn_is_no_stall_unless_first_callback(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 300 * MS);
+	look(&w, 0, 5, 9, 0);
+	look(&w, 20, 0, 1, 0)->end_time += 0.31;
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+	w.looks[0].index = w.loop.run.index = 0;
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+}
+
+static void waiting_in_select_is_healthy(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	w.loop.phase = SNAP_SELECT;
+	w.loop.run.have_end_time = w.loop.run.have_batch = false;
+	look(&w, 0, 0, 0, 0)->end_time = 0;
+	in_call(&w, 232, 4);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_HEALTHY);
+	assert_int_equal(v.culprit.frame, SNAP_NONE);
+}
+
+static void stopped_wins_over_held(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 9000 * MS);
+	look(&w, 0, 0, 1, 0);
+	w.s.process_state = 'T';
+	assert_int_equal(judge(&w).id, VERDICT_STOPPED);
+	w.s.process_state = 't';
+	assert_int_equal(judge(&w).id, VERDICT_TRACED);
+}
+
+static void no_loop_without_loops(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	w.s.n_loops = 0;
+	assert_int_equal(judge(&w).id, VERDICT_NO_LOOP);
+}
+
+static void unread_loop_is_unsure(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	w.loop.phase = SNAP_UNKNOWN;
+	look(&w, 0, 0, 0, 0)->found = false;
+	assert_int_equal(judge(&w).id, VERDICT_UNSURE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(blocked_in_receive),
+		cmocka_unit_test(burning_cpu),
+		cmocka_unit_test(one_look_is_enough_for_the_first_callback),
+		cmocka_unit_test(below_the_threshold_is_healthy),
+		cmocka_unit_test(flood_moves_through_its_batch),
+		cmocka_unit_test(moving_small_batch_is_not_stalled),
+		cmocka_unit_test(next_turn_is_no_stall_unless_first_callback),
+		cmocka_unit_test(waiting_in_select_is_healthy),
+		cmocka_unit_test(stopped_wins_over_held),
+		cmocka_unit_test(no_loop_without_loops),
+		cmocka_unit_test(unread_loop_is_unsure),
+	};
+
+	return cmocka_run_group_tests_name("diagnose", tests, NULL, NULL);
+}
