@@ -57,6 +57,9 @@ struct py_code {
 #define PY_CO_ITERABLE_COROUTINE 0x100u
 #define PY_CO_ASYNC_GENERATOR    0x200u
 
+/* Whether names can be found in dicts by their hash. */
+enum py_hash_state { PY_HASH_UNTRIED, PY_HASH_KNOWN, PY_HASH_UNKNOWN };
+
 struct python {
 	struct reader rd;
 	const struct process *proc;
@@ -68,6 +71,9 @@ struct python {
 	bool free_threaded, debug_build;
 	struct py_types types;
 	uint32_t look;            /* number of the present look */
+
+	uint64_t hash_key[2];     /* _Py_HashSecret */
+	uint8_t hash_state;       /* enum py_hash_state */
 
 	struct arena arena;       /* names, line tables */
 	struct py_code *codes;
@@ -210,6 +216,8 @@ struct py_iter {
 	uint64_t entries, values; /* addresses */
 	uint64_t i, n;
 	uint32_t stride, key_at, value_at;
+	uint64_t index, index_size; /* hash index of a dict: address and slots, 0 none */
+	uint32_t index_width;       /* bytes of a slot */
 	bool is_set;
 };
 

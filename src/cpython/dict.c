@@ -17,7 +17,10 @@ void dict_keys_sized(struct python *py, uint64_t keys, struct py_iter *it)
 	width = size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= UINT32_MAX ? 4 : 8;
 	if (size > PY_MAX_ENTRIES * 2ull)
 		rd_corrupt(&py->rd, keys, "dict keys too large");
-	it->entries = at(py, keys, F_DK_INDICES) + size * width;
+	it->index = at(py, keys, F_DK_INDICES);
+	it->index_size = size;
+	it->index_width = (uint32_t)width;
+	it->entries = it->index + size * width;
 	it->stride = ENTRY_GENERAL;
 	it->key_at = 8;
 	it->value_at = 16;
@@ -28,11 +31,17 @@ void dict_keys_sized(struct python *py, uint64_t keys, struct py_iter *it)
 void dict_keys_log2(struct python *py, uint64_t keys, struct py_iter *it)
 {
 	uint8_t log2_bytes = get_u8(py, keys, F_DK_LOG2_INDEX_BYTES);
+	uint8_t log2_size = get_u8(py, keys, F_DK_LOG2_SIZE);
 	bool general = get_u8(py, keys, F_DK_KIND) == 0;
 
-	if (log2_bytes > 30)
-		rd_corrupt(&py->rd, keys, "dict keys too large");
-	it->entries = at(py, keys, F_DK_INDICES) + (1ull << (log2_bytes & 31));
+	if (log2_bytes > 30 || log2_size > log2_bytes || log2_bytes - log2_size > 3) {
+		rd_corrupt(&py->rd, keys, "dict keys with an impossible size");
+		return;
+	}
+	it->index = at(py, keys, F_DK_INDICES);
+	it->index_size = 1ull << log2_size;
+	it->index_width = 1u << (log2_bytes - log2_size);
+	it->entries = it->index + (1ull << log2_bytes);
 	it->stride = general ? ENTRY_GENERAL : ENTRY_STR;
 	it->key_at = general ? 8 : 0;
 	it->value_at = general ? 16 : 8;
@@ -187,13 +196,41 @@ bool attrs_inline(struct python *py, uint64_t object, uint64_t type, struct py_i
 	return true;
 }
 
-/* One pass over the entries for all names; stops when all are found. */
+static uint64_t entry_value(struct python *py, const struct py_iter *it, uint64_t i)
+{
+	return rd_u64(&py->rd,
+		      it->values ? it->values + 8 * i : it->entries + i * it->stride + it->value_at);
+}
+
+/* By hash, when our hash is the interpreter's. */
+static bool pick_by_hash(struct python *py, const struct py_iter *it, const char *const names[],
+			 size_t n, uint64_t values[])
+{
+	uint64_t sample;
+	int64_t entry;
+
+	if (py->hash_state == PY_HASH_UNKNOWN || !it->n || !it->index_size ||
+	    it->index_size & (it->index_size - 1))
+		return false;
+	sample = rd_u64(&py->rd, it->entries + it->key_at);
+	if (py->hash_state == PY_HASH_UNTRIED && (!sample || !hash_known(py, sample)))
+		return false;
+	for (size_t i = 0; i < n && !py->rd.failed; i++) {
+		entry = hash_find(py, it, names[i]);
+		values[i] = entry >= 0 ? entry_value(py, it, (uint64_t)entry) : 0;
+	}
+	return true;
+}
+
+/* Otherwise one pass over the entries for all names; stops when all are found. */
 static void pick(struct python *py, struct py_iter *it, const char *const names[], size_t n,
 		 uint64_t values[])
 {
 	uint64_t key, value;
 	size_t left = n;
 
+	if (pick_by_hash(py, it, names, n, values))
+		return;
 	while (left && py_iter_next(py, it, &key, &value)) {
 		for (size_t i = 0; i < n; i++) {
 			if (values[i] || !py_str_equals(py, key, names[i]))
@@ -205,26 +242,6 @@ static void pick(struct python *py, struct py_iter *it, const char *const names[
 	}
 }
 
-/* The keys are strings all over the heap: one batch of reads instead of one read each. */
-static void prefetch_keys(struct python *py, const struct py_iter *it)
-{
-	static const size_t worth_it = 64;
-	uint64_t *addrs;
-	size_t n = 0;
-
-	if (it->n < worth_it)
-		return;
-	addrs = mem_alloc(it->n * sizeof(*addrs));
-	for (uint64_t i = 0; i < it->n && !py->rd.failed; i++) {
-		uint64_t key = rd_u64(&py->rd, it->entries + i * it->stride + it->key_at);
-
-		if (key)
-			addrs[n++] = key;
-	}
-	source_prefetch(py->rd.src, addrs, n, 64);
-	free(addrs);
-}
-
 bool py_dict_lookup(struct python *py, uint64_t dict, const char *const names[], size_t n,
 		    uint64_t values[])
 {
@@ -233,7 +250,6 @@ bool py_dict_lookup(struct python *py, uint64_t dict, const char *const names[],
 	memset(values, 0, n * sizeof(*values));
 	if (!py_dict_begin(py, dict, &it))
 		return false;
-	prefetch_keys(py, &it);
 	pick(py, &it, names, n, values);
 	return !py->rd.failed;
 }

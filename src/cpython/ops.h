@@ -39,6 +39,7 @@ struct cpython_ops {
 	uint8_t shim_owner;  /* frames with this owner or a higher one have no code */
 	bool int_has_tag;    /* 3.12+: lv_tag instead of a signed ob_size */
 	uint64_t ref_mask;   /* bits of a stack reference that are the address */
+	uint8_t sip_compress, sip_finish; /* rounds of the hash of str */
 	uint8_t ft_str_shift; /* free-threaded builds: where the kind is in a str's state */
 
 	/* The innermost frame of a thread. */
@@ -117,6 +118,14 @@ static inline uint8_t get_u8(struct python *py, uint64_t object, enum layout_fie
 
 /* A field of the runtime or a thread that is a pointer to a type's dict, keys... */
 bool type_has_flag(struct python *py, uint64_t type, unsigned bit); /* object.c */
+
+/* Hashes of names: hash.c. sample is a str key whose cached hash tells whether ours is right. */
+int64_t siphash(const uint64_t key[2], unsigned compress, unsigned finish, const char *text,
+		size_t len);
+bool hash_known(struct python *py, uint64_t sample);
+
+/* Index of the entry with this key, -1 when there is none. */
+int64_t hash_find(struct python *py, const struct py_iter *it, const char *name);
 
 /* Line tables: line_table.c. offset -1 means "not started". */
 struct py_position line_table_find(enum py_line_format format, const uint8_t *table, size_t len,

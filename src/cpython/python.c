@@ -256,6 +256,18 @@ static void find_types(struct python *py)
 		elf_symbol(&py->module, wanted[i].symbol, wanted[i].where, &size, NULL);
 }
 
+static void read_hash_key(struct python *py)
+{
+	uint64_t addr, size;
+
+	py->hash_state = PY_HASH_UNKNOWN;
+	if (!elf_symbol(&py->module, "_Py_HashSecret", &addr, &size, NULL))
+		return;
+	rd_bytes(&py->rd, addr, py->hash_key, sizeof(py->hash_key));
+	if (!rd_take(&py->rd))
+		py->hash_state = PY_HASH_UNTRIED;
+}
+
 bool python_open(struct source *src, const struct process *proc, struct python **ret,
 		 struct error *err)
 {
@@ -269,6 +281,7 @@ bool python_open(struct source *src, const struct process *proc, struct python *
 		return false;
 	}
 	find_types(py);
+	read_hash_key(py);
 	if (!choose_layout(py, err)) {
 		python_close(py);
 		return false;

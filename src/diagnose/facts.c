@@ -75,6 +75,8 @@ static void walk_looks(struct facts *f)
 		f->looks++;
 		if (held_at(l) > f->worst_held_ns)
 			f->worst_held_ns = held_at(l);
+		if (l->found && l->end_time <= 0 && l->state != 'R')
+			f->waited = true;
 		measure_batch(f, l);
 		if (last)
 			compare(f, last, l);

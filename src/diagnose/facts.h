@@ -19,6 +19,7 @@ struct facts {
 	bool same_callback;     /* ... and the same index and handle */
 	bool index_moved;       /* the same turn, another callback */
 	bool turn_moved;        /* another turn */
+	bool waited;            /* a look found it waiting in select */
 	double on_cpu, run_queue; /* ratio, < 0 unknown */
 	int64_t max_batch;      /* largest ntodo seen */
 	double callback_s;      /* mean cost of a callback, < 0 unknown */

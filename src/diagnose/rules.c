@@ -10,6 +10,7 @@
 #include "rules.h"
 
 #define MANY_CALLBACKS 50 /* a batch that is called a flood */
+#define HUGE_BATCH     1000 /* one that is, whatever its callbacks cost */
 #define ON_CPU_RATIO   0.5
 
 static double seconds(int64_t ns)
@@ -81,6 +82,21 @@ static bool loop_unreadable(const struct facts *f)
 	return (!f->loop->have_info && !f->loop->have_run) || f->loop->phase == SNAP_UNKNOWN;
 }
 
+/* A core without a clock: a callback runs, and nothing says for how long. */
+static bool time_unknown(const struct facts *f)
+{
+	return !f->snap->clock_ns && f->loop->phase != SNAP_SELECT;
+}
+
+static void explain_time_unknown(const struct facts *f, struct verdict *v)
+{
+	set(v, VERDICT_UNSURE, CONFIDENCE_LOW, "");
+	v->title = "in a callback; this core does not tell for how long";
+	v->advice = "a file of stallscope --save has the time; see the stack below";
+	add_evidence(v, "_run_once locals", "callback %lld of %lld of this turn runs",
+		     (long long)f->loop->run.index + 1, (long long)f->loop->run.ntodo);
+}
+
 static void explain_unsure(const struct facts *f, struct verdict *v)
 {
 	set(v, VERDICT_UNSURE, CONFIDENCE_LOW, "");
@@ -109,9 +125,18 @@ static bool flood_at_one_look(const struct facts *f)
 	       f->callback_s * 1e9 < (double)f->threshold_ns;
 }
 
+/* Thousands of callbacks in every turn and never a wait in select: saturated, if not yet late. */
+static bool saturated(const struct facts *f)
+{
+	static const double busy = 0.9;
+
+	return f->looks > 1 && (f->turn_moved || f->index_moved) && !f->waited &&
+	       f->max_batch >= HUGE_BATCH && f->on_cpu >= busy;
+}
+
 static bool overloaded(const struct facts *f)
 {
-	return inside_flood(f) || flood_at_one_look(f);
+	return inside_flood(f) || flood_at_one_look(f) || saturated(f);
 }
 
 static void explain_overloaded(const struct facts *f, struct verdict *v)
@@ -249,6 +274,7 @@ static bool always(const struct facts *f)
 
 static const struct rule loop_rules[] = {
 	{"unsure", loop_unreadable, explain_unsure},
+	{"time-unknown", time_unknown, explain_time_unknown},
 	{"overloaded", overloaded, explain_overloaded},
 	{"stalled.blocked", stalled_blocked, explain_blocked},
 	{"stalled.cpu", stalled_cpu, explain_cpu},

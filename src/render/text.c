@@ -438,7 +438,7 @@ static void loop_text(struct text *t, uint32_t i)
 	}
 	certainty(t, v);
 	advice(t, v);
-	if (v->id == VERDICT_STALLED || v->id == VERDICT_STARVED)
+	if (v->culprit.slice.n && v->id != VERDICT_HEALTHY && v->id != VERDICT_OVERLOADED)
 		culprit_stack(t, v);
 	tasks_of(t, i);
 }

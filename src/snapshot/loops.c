@@ -33,6 +33,10 @@ static void read_held(struct builder *b, struct snap_loop *loop)
 {
 	int64_t now = (int64_t)b->s->clock_ns, end = seconds_to_ns(loop->run.end_time);
 
+	if (!now) {
+		build_problem(b, "the core does not say when it was taken: times are unknown", "core");
+		return;
+	}
 	if (end < (int64_t)b->proc->started_ns - 1000000000 || end > now + 1000000000) {
 		build_problem(b, "end_time of the loop is not on the monotonic clock", "_run_once");
 		return;
@@ -47,7 +51,7 @@ static void read_select(struct builder *b, struct snap_loop *loop)
 	double entered;
 	int64_t ns;
 
-	if (!loop->run.have_timeout || loop->run.timeout_none || loop->run.timeout <= 0 ||
+	if (!b->s->clock_ns || !loop->run.have_timeout || loop->run.timeout_none || loop->run.timeout <= 0 ||
 	    loop->run.timeout >= LONGEST_TIMEOUT_S || loop->info.timers <= 0)
 		return;
 	entered = loop->info.first_when - loop->run.timeout;
@@ -101,5 +105,7 @@ void build_loops(struct builder *b)
 			loop->have_callback =
 				aio_callback_read(b->py, loop->run.handle, &loop->callback);
 		judge_uvloop(b, loop);
+		if (!b->s->clock_ns)
+			loop->info.timers_late = -1;
 	}
 }

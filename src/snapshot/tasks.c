@@ -82,7 +82,7 @@ static void describe_wait(struct builder *b, const struct aio_task *raw,
 		task->what = arena_strndup(&b->s->arena, what.data, what.len);
 	else if (raw->waiter)
 		task->what = arena_strdup(&b->s->arena, py_object_type_name(b->py, raw->waiter));
-	if (left >= 0) {
+	if (left >= 0 && b->s->clock_ns) {
 		task->have_left = true;
 		task->left_s = left;
 	}

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define IMAGE_SIZE 8192u
+#define IMAGE_SIZE 20480u
 #define IMAGE_SYMS 10u
 
 enum { DYN_SYMTAB, DYN_STRTAB, DYN_STRSZ, DYN_GNU_HASH, DYN_HASH, DYN_NULL, DYN_COUNT };

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for stallscope(1)
+
+_stallscope_pids() {
+	local folder name
+	for folder in /proc/[0-9]*; do
+		name=$(readlink "$folder/exe" 2>/dev/null) || continue
+		[[ ${name##*/} != *python* && ${name##*/} != *uvicorn* ]] || printf '%s\n' "${folder##*/}"
+	done
+}
+
+_stallscope() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=dump i words=
+	local dump='--pid --for --threshold --format --output --save --tasks --max-tasks --exit-code
+		--label --color --ascii --verbose --quiet --version --help'
+	local doctor='--pid --dump-layout --verbose --quiet --version --help'
+
+	COMPREPLY=()
+	case $prev in
+	-f | --format) words='text json' ;;
+	--color) words='auto always never' ;;
+	--tasks) words='groups tree all none' ;;
+	--for) words='0 200ms 1s 5s' ;;
+	--threshold) words='50ms 100ms 500ms 1s' ;;
+	-p | --pid) words=$(_stallscope_pids) ;;
+	--label | --max-tasks) return ;;
+	-o | --output | --save | --dump-layout)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	esac
+	if [[ -n $words ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		return
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} != doctor ]] || command=doctor
+	done
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
+		return
+	fi
+	words=$(_stallscope_pids)
+	((COMP_CWORD > 1)) || words+=' dump doctor'
+	compopt -o filenames 2>/dev/null
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
+}
+
+complete -F _stallscope stallscope
