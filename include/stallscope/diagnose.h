@@ -47,6 +47,7 @@ struct culprit {
 	uint32_t frame;    /* the innermost frame that is the user's own, SNAP_NONE */
 	uint32_t leaf;     /* innermost frame */
 	uint32_t task;     /* SNAP_NONE when no task runs */
+	uint32_t holder;   /* thread that holds the GIL this loop waits for; SNAP_NONE */
 	struct snap_stack slice; /* from the leaf to the task's step or callback */
 	const char *system_call; /* name, NULL when running or unknown */
 	int32_t fd;        /* first argument when the call has a descriptor there; -1 */

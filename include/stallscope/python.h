@@ -67,6 +67,7 @@ struct python {
 	struct layout layout;
 	struct elf_module module; /* the object that holds _PyRuntime */
 	uint64_t runtime;         /* address of _PyRuntime */
+	uint64_t runtime_size;    /* bytes, 0 unknown */
 	int minor, micro;         /* micro -1: unknown */
 	bool free_threaded, debug_build;
 	struct py_types types;

@@ -73,7 +73,8 @@ struct snap_thread {
 	bool is_python;
 	uint64_t tstate;
 	uint32_t interpreter;
-	bool holds_gil, waits_for_gil;
+	bool holds_gil;
+	bool waits_for_gil;         /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
 	uint32_t loop;              /* that runs in it, SNAP_NONE */
 	struct snap_stack stack;
 	bool stack_failed;
@@ -115,6 +116,7 @@ struct snap_look {
 	int64_t leaf_instr;
 	uint64_t on_cpu_ns, run_queue_ns; /* of the thread so far */
 	uint8_t have_sched;
+	uint8_t waits_for_gil;
 	int64_t syscall;         /* -2: running or unknown */
 	uint64_t task;           /* running task, 0 unknown */
 };
@@ -136,6 +138,7 @@ struct snapshot {
 	const struct process *process;
 	char process_state;          /* of the thread group's leader */
 	int32_t tracer;              /* pid, 0 none */
+	uint64_t runtime, runtime_size; /* of _PyRuntime */
 	int minor, micro;
 	bool free_threaded, debug_build;
 	const char *layout;          /* the provider that had the last word */

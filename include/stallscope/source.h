@@ -63,6 +63,12 @@ struct source *source_again(struct source *src);
 /* NULL is allowed. */
 void source_close(struct source *src);
 
+/*
+ * What was asked so far was asked to open the target (its maps, its symbols), before any look: it
+ * stays for source_save() even when looks are forgotten. Call once, before the first look.
+ */
+void source_pin(struct source *src);
+
 /* A look is over: the next question is asked anew. Memory is kept for reuse. */
 void source_forget(struct source *src);
 

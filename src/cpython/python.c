@@ -68,6 +68,7 @@ static bool runtime_in(struct python *py, const struct mapping *m)
 		return false;
 	py->module = mod;
 	py->runtime = addr;
+	py->runtime_size = size;
 	return true;
 }
 

@@ -36,7 +36,8 @@ static const struct verdict blank = {
 	.on_cpu = -1,
 	.run_queue = -1,
 	.callback_s = -1,
-	.culprit = {.frame = SNAP_NONE, .leaf = SNAP_NONE, .task = SNAP_NONE, .fd = -1},
+	.culprit = {.frame = SNAP_NONE, .leaf = SNAP_NONE, .task = SNAP_NONE,
+		    .holder = SNAP_NONE, .fd = -1},
 	.title = "",
 	.advice = "",
 };
@@ -123,9 +124,16 @@ void diagnosis_destroy(struct diagnosis *d)
 	free(d);
 }
 
+/* Neither on CPU nor asleep: a short window cannot tell a busy callback from a starved one. */
+static bool contended(const struct verdict *v)
+{
+	return v->run_queue > 0.1;
+}
+
 bool diagnosis_certain(const struct snapshot *snap, const struct diagnosis *d)
 {
 	static const double enough_s = 0.015; /* for schedstat to tell blocked from busy */
+	static const double longer_s = 0.1;   /* ... when others want the same CPU */
 
 	switch (d->worst) {
 	case VERDICT_STOPPED:
@@ -134,7 +142,8 @@ bool diagnosis_certain(const struct snapshot *snap, const struct diagnosis *d)
 		return true;
 	case VERDICT_STALLED:
 	case VERDICT_OVERLOADED:
-		return snap->n_looks > snap->n_loops && d->window_s >= enough_s;
+		return snap->n_looks > snap->n_loops &&
+		       d->window_s >= (contended(&d->loops[d->worst_loop]) ? longer_s : enough_s);
 	default:
 		return false;
 	}

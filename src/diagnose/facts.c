@@ -73,6 +73,7 @@ static void walk_looks(struct facts *f)
 		if (l->loop != f->loop->run.loop)
 			continue;
 		f->looks++;
+		f->gil_looks += l->waits_for_gil;
 		if (held_at(l) > f->worst_held_ns)
 			f->worst_held_ns = held_at(l);
 		if (l->found && l->end_time <= 0 && l->state != 'R')

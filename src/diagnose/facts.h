@@ -24,6 +24,7 @@ struct facts {
 	int64_t max_batch;      /* largest ntodo seen */
 	double callback_s;      /* mean cost of a callback, < 0 unknown */
 	double turn_s;          /* how long a turn takes: observed or projected */
+	size_t gil_looks;       /* looks that found the thread waiting for the GIL */
 	char state;             /* of the thread, 0 unknown */
 };
 

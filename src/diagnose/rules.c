@@ -106,6 +106,63 @@ static void explain_unsure(const struct facts *f, struct verdict *v)
 							  : "no _run_once frame in its thread");
 }
 
+static bool late(const struct facts *f)
+{
+	double worst = f->loop->info.worst_late * 1e9;
+
+	return f->held_now || f->worst_held_ns >= f->threshold_ns || worst >= (double)f->threshold_ns;
+}
+
+/* The loop's thread sleeps on the GIL in most looks: another thread has it. */
+static bool starved_gil(const struct facts *f)
+{
+	return late(f) && f->gil_looks * 2 >= f->looks && f->gil_looks > 0;
+}
+
+static uint32_t gil_holder(const struct snapshot *s)
+{
+	for (uint32_t i = 0; i < s->n_threads; i++)
+		if (s->threads[i].holds_gil)
+			return i;
+	return SNAP_NONE;
+}
+
+static void explain_starved_gil(const struct facts *f, struct verdict *v)
+{
+	const struct snapshot *s = f->snap;
+
+	set(v, VERDICT_STARVED, CONFIDENCE_HIGH, "gil");
+	v->title = "waits for the GIL, which another thread holds";
+	v->advice = "move that work into a process, or make its calls shorter: no callback of the "
+		    "loop is to blame";
+	v->culprit.holder = gil_holder(s);
+	add_evidence(v, "/proc/PID/task/TID/syscall", "futex inside _PyRuntime in %zu of %zu looks",
+		     f->gil_looks, f->looks);
+	if (v->culprit.holder != SNAP_NONE)
+		add_evidence(v, "GIL state", "held by thread %d (%s)",
+			     s->threads[v->culprit.holder].os.tid,
+			     s->threads[v->culprit.holder].name ? s->threads[v->culprit.holder].name
+							       : s->threads[v->culprit.holder].os_name);
+}
+
+/* Runnable, but others run: state R does not mean "on CPU". */
+static bool starved_cpu(const struct facts *f)
+{
+	static const double queued = 0.3;
+
+	return late(f) && f->looks > 1 && f->state == 'R' && f->on_cpu >= 0 &&
+	       f->on_cpu < ON_CPU_RATIO && f->run_queue > queued;
+}
+
+static void explain_starved_cpu(const struct facts *f, struct verdict *v)
+{
+	set(v, VERDICT_STARVED, CONFIDENCE_HIGH, "cpu.host");
+	v->title = "wants to run and gets no CPU";
+	v->advice = "give it CPU: raise the limit or quota, or move the other load away";
+	add_evidence(v, "schedstat", "on CPU %.0f %%, waiting for a CPU %.0f %% of %.0f ms",
+		     f->on_cpu * 100, f->run_queue * 100, f->window_s * 1e3);
+}
+
 static bool inside_flood(const struct facts *f)
 {
 	if (f->index_moved || f->turn_moved)
@@ -257,7 +314,8 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 	v->title = "the loop is healthy";
 	v->advice = "the loop is not the problem: see what the tasks wait on";
 	if (l->phase == SNAP_SELECT)
-		add_evidence(v, "_run_once locals", "the loop waits in select");
+		add_evidence(v, l->have_run ? "_run_once locals" : "/proc/PID/task/TID/syscall",
+			     "the loop waits in select");
 	else
 		add_evidence(v, "_run_once locals", "in callbacks for %.1f ms, below the threshold",
 			     seconds(l->held_ns) * 1e3);
@@ -275,6 +333,8 @@ static bool always(const struct facts *f)
 static const struct rule loop_rules[] = {
 	{"unsure", loop_unreadable, explain_unsure},
 	{"time-unknown", time_unknown, explain_time_unknown},
+	{"starved.gil", starved_gil, explain_starved_gil},
+	{"starved.cpu", starved_cpu, explain_starved_cpu},
 	{"overloaded", overloaded, explain_overloaded},
 	{"stalled.blocked", stalled_blocked, explain_blocked},
 	{"stalled.cpu", stalled_cpu, explain_cpu},

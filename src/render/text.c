@@ -262,6 +262,18 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 	end_line(t);
 }
 
+/* Who holds the GIL, and where it is. */
+static void starved_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char late[32], line[200];
+
+	format_duration(late, sizeof(late), v->lag_ns);
+	LINE(t, "%s", "");
+	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.", late, v->title);
+	wrap(t, "", line);
+	suffering(t, l);
+}
+
 static void plain_text(struct text *t, const struct verdict *v)
 {
 	LINE(t, "%s", "");
@@ -318,6 +330,19 @@ static void culprit_stack(struct text *t, const struct verdict *v)
 	stack_text(t, &c->slice, v);
 	if (c->system_call)
 		LINE(t, "  [system call] %s", c->system_call);
+}
+
+static void holder_stack(struct text *t, const struct verdict *v)
+{
+	const struct snap_thread *thread;
+
+	if (v->culprit.holder == SNAP_NONE)
+		return;
+	thread = &t->s->threads[v->culprit.holder];
+	LINE(t, "%s", "");
+	LINE(t, "Stack (thread %s/%d, which holds the GIL, newest last):", thread_name(thread),
+	     thread->os.tid);
+	stack_text(t, &thread->stack, NULL);
 }
 
 /* ---- tasks ------------------------------------------------------------------------------------------------- */
@@ -427,6 +452,9 @@ static void loop_text(struct text *t, uint32_t i)
 	case VERDICT_STALLED:
 		stalled_text(t, l, v);
 		break;
+	case VERDICT_STARVED:
+		starved_text(t, l, v);
+		break;
 	case VERDICT_OVERLOADED:
 		overloaded_text(t, l, v);
 		break;
@@ -440,6 +468,7 @@ static void loop_text(struct text *t, uint32_t i)
 	advice(t, v);
 	if (v->culprit.slice.n && v->id != VERDICT_HEALTHY && v->id != VERDICT_OVERLOADED)
 		culprit_stack(t, v);
+	holder_stack(t, v);
 	tasks_of(t, i);
 }
 

@@ -57,6 +57,15 @@ void build_loops(struct builder *b);
 /* All tasks, and the current task of each loop. */
 void build_tasks(struct builder *b, size_t max);
 
+/*
+ * True when the thread waits for the GIL: its futex word lies in _PyRuntime, where the GIL of the
+ * main interpreter is. Needs no symbol of a static function (verdicts: F6).
+ */
+bool waits_for_gil(const struct snapshot *s, const struct os_thread *os);
+
+/* True when the thread waits in an epoll. */
+bool snap_in_epoll(const struct os_thread *os);
+
 /* The first entry of the series of looks, from the full look itself. */
 void build_first_look(struct builder *b);
 

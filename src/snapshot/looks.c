@@ -20,11 +20,12 @@ static struct snap_look *push_look(struct snapshot *s)
 	return array_push(&s->looks, &s->n_looks, &cap);
 }
 
-static void take_os(struct snap_look *look, const struct os_thread *os)
+static void take_os(const struct snapshot *s, struct snap_look *look, const struct os_thread *os)
 {
 	look->tid = os->tid;
 	look->state = os->have_stat ? os->stat.state : 0;
 	look->syscall = os->have_syscall && !os->syscall.running ? os->syscall.number : -2;
+	look->waits_for_gil = waits_for_gil(s, os);
 	look->have_sched = os->have_sched;
 	if (os->have_sched) {
 		look->on_cpu_ns = os->sched.on_cpu_ns;
@@ -42,6 +43,14 @@ static void take_run(struct snap_look *look, const struct aio_run *run)
 	look->end_time = run->have_end_time ? run->end_time : 0;
 }
 
+/* uvloop: libuv's clock stands still as long as one callback runs, so it stands for the turn. */
+static void take_uvloop(struct snap_look *look, const struct aio_loop *info, bool in_callbacks)
+{
+	look->found = info->have_uv_time;
+	look->in_callbacks = in_callbacks;
+	look->end_time = in_callbacks ? info->uv_time : 0;
+}
+
 void build_first_look(struct builder *b)
 {
 	struct snapshot *s = b->s;
@@ -55,9 +64,12 @@ void build_first_look(struct builder *b)
 			return;
 		look->clock_ns = s->clock_ns;
 		look->loop = loop->run.loop;
-		take_os(look, &thread->os);
+		take_os(s, look, &thread->os);
+		look->waits_for_gil |= thread->waits_for_gil;
 		if (loop->have_run)
 			take_run(look, &loop->run);
+		else if (loop->info.is_uvloop)
+			take_uvloop(look, &loop->info, loop->phase == SNAP_CALLBACKS);
 		if (loop->current_task != SNAP_NONE)
 			look->task = s->tasks[loop->current_task].id;
 		if (thread->stack.n) {
@@ -97,7 +109,8 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 {
 	const struct snap_thread *thread = &snap->threads[loop->thread];
 	struct snap_look *look = push_look(snap);
-	struct os_thread os;
+	struct os_thread os = {0};
+	struct aio_loop info;
 
 	if (!look)
 		return;
@@ -108,7 +121,10 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 		find_run(py, thread->tstate, loop->run.loop, look);
 	rd_take(&py->rd);
 	if (os_thread_read(light, thread->os.tid, OS_STAT | OS_SYSCALL | OS_SCHED, &os, NULL))
-		take_os(look, &os);
+		take_os(snap, look, &os);
+	if (loop->info.is_uvloop && aio_loop_read(py, loop->run.loop, 0, &info))
+		take_uvloop(look, &info, !snap_in_epoll(&os));
+	rd_take(&py->rd);
 }
 
 bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,
@@ -131,7 +147,7 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 
 #define LOOK_FORMAT                                                                                \
 	"%" PRIu64 " %" PRIx64 " %d %d %d %d %" PRId64 " %" PRId64 " %" PRIx64 " %a %" PRIx64      \
-	" %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %" PRId64 " %" PRIx64 "\n"
+	" %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %d %" PRId64 " %" PRIx64 "\n"
 
 void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out)
 {
@@ -141,27 +157,28 @@ void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out)
 		strbuf_addf(out, LOOK_FORMAT, l->clock_ns, l->loop, l->tid, l->found,
 			    l->in_callbacks, l->state, l->index, l->ntodo, l->handle, l->end_time,
 			    l->leaf_frame, l->leaf_code, l->leaf_instr, l->on_cpu_ns,
-			    l->run_queue_ns, l->have_sched, l->syscall, l->task);
+			    l->run_queue_ns, l->have_sched, l->waits_for_gil, l->syscall, l->task);
 	}
 }
 
 static bool parse_look(const char *line, struct snap_look *l)
 {
-	int found, in_callbacks, state, have_sched;
+	int found, in_callbacks, state, have_sched, gil;
 
 	if (sscanf(line,
 		   "%" SCNu64 " %" SCNx64 " %d %d %d %d %" SCNd64 " %" SCNd64 " %" SCNx64
-		   " %la %" SCNx64 " %" SCNx64 " %" SCNd64 " %" SCNu64 " %" SCNu64 " %d %" SCNd64
+		   " %la %" SCNx64 " %" SCNx64 " %" SCNd64 " %" SCNu64 " %" SCNu64 " %d %d %" SCNd64
 		   " %" SCNx64,
 		   &l->clock_ns, &l->loop, &l->tid, &found, &in_callbacks, &state, &l->index,
 		   &l->ntodo, &l->handle, &l->end_time, &l->leaf_frame, &l->leaf_code,
-		   &l->leaf_instr, &l->on_cpu_ns, &l->run_queue_ns, &have_sched, &l->syscall,
-		   &l->task) != 18)
+		   &l->leaf_instr, &l->on_cpu_ns, &l->run_queue_ns, &have_sched, &gil, &l->syscall,
+		   &l->task) != 19)
 		return false;
 	l->found = found != 0;
 	l->in_callbacks = in_callbacks != 0;
 	l->state = (char)state;
 	l->have_sched = have_sched != 0;
+	l->waits_for_gil = gil != 0;
 	return true;
 }
 

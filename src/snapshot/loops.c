@@ -12,11 +12,11 @@ static int64_t seconds_to_ns(double seconds)
 	return (int64_t)llround(seconds * 1e9);
 }
 
-static bool waits_in_epoll(const struct snap_thread *thread)
+bool snap_in_epoll(const struct os_thread *os)
 {
-	if (!thread->os.have_syscall || thread->os.syscall.running)
+	if (!os->have_syscall || os->syscall.running)
 		return false;
-	switch (thread->os.syscall.number) {
+	switch (os->syscall.number) {
 #ifdef SYS_epoll_wait
 	case SYS_epoll_wait:
 #endif
@@ -70,7 +70,7 @@ static void judge_uvloop(struct builder *b, struct snap_loop *loop)
 
 	if (!loop->info.is_uvloop)
 		return;
-	loop->phase = waits_in_epoll(thread) ? SNAP_SELECT : SNAP_CALLBACKS;
+	loop->phase = snap_in_epoll(&thread->os) ? SNAP_SELECT : SNAP_CALLBACKS;
 	if (!loop->info.have_uv_time)
 		return;
 	since = now - seconds_to_ns(loop->info.uv_time);

@@ -165,6 +165,8 @@ static void describe_python(struct builder *b)
 		if (b->py->layout.field[i].provider > best)
 			best = b->py->layout.field[i].provider;
 	s->layout = layout_provider_name((enum layout_provider)best);
+	s->runtime = b->py->runtime;
+	s->runtime_size = b->py->runtime_size;
 	s->minor = b->py->minor;
 	s->micro = b->py->micro;
 	s->free_threaded = b->py->free_threaded;

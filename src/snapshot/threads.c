@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "builder.h"
 #include "stallscope/utf8.h"
@@ -101,6 +102,12 @@ bool build_threads(struct builder *b, struct error *err)
 
 /* ---- the kernel's view ------------------------------------------------------------------------ */
 
+bool waits_for_gil(const struct snapshot *s, const struct os_thread *os)
+{
+	return os->have_syscall && !os->syscall.running && os->syscall.number == SYS_futex &&
+	       os->syscall.args[0] - s->runtime < s->runtime_size;
+}
+
 static const char *safe_comm(struct builder *b, const char *comm)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
@@ -128,6 +135,7 @@ static void join(struct builder *b, const struct os_thread *os)
 		thread->interpreter = SNAP_NONE;
 	}
 	thread->os = *os;
+	thread->waits_for_gil |= waits_for_gil(b->s, os);
 	thread->os_name = os->have_stat ? safe_comm(b, os->stat.comm) : "?";
 	if (os->tid == (int32_t)b->proc->pid && os->have_stat)
 		b->s->process_state = os->stat.state;

@@ -54,6 +54,7 @@ struct item {
 	bool failed;           /* the answer was an error of this code */
 	enum error_code code;
 	bool newer;            /* ITEM_LINE */
+	uint32_t next;         /* item of the same hash */
 };
 
 struct page_ref {
@@ -61,7 +62,8 @@ struct page_ref {
 	const void *data; /* SOURCE_PAGE bytes */
 };
 
-const struct item *source_items(const struct source *src, size_t *n);
+/* All answers of the look; the array is freed by the caller. */
+const struct item **source_items(const struct source *src, size_t *n);
 
 /* All readable pages of the look, sorted by address; freed by the caller. */
 struct page_ref *source_pages(const struct source *src, size_t *n);

@@ -83,12 +83,13 @@ static int yama_scope(void)
 	return atoi(text);
 }
 
+/* Files of a process that may not be dumped belong to root; its folder does not tell. */
 static bool proc_owned_by_root(pid_t pid)
 {
 	char path[32];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "/proc/%d", pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	return !stat(path, &st) && st.st_uid == 0;
 }
 

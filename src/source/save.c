@@ -46,13 +46,15 @@ static void add_note(struct strbuf *notes, const char *name, uint32_t type, cons
 
 static const struct item *proc_item(const struct source *src, const char *key)
 {
+	const struct item *found = NULL;
 	size_t n;
-	const struct item *items = source_items(src, &n);
+	const struct item **items = source_items(src, &n);
 
-	for (size_t i = 0; i < n; i++)
-		if (items[i].kind == ITEM_PROC && !items[i].failed && !strcmp(items[i].key, key))
-			return &items[i];
-	return NULL;
+	for (size_t i = 0; i < n && !found; i++)
+		if (items[i]->kind == ITEM_PROC && !items[i]->failed && !strcmp(items[i]->key, key))
+			found = items[i];
+	free(items);
+	return found;
 }
 
 static void add_psinfo(const struct source *src, struct strbuf *notes)
@@ -146,19 +148,21 @@ static void add_files(const struct source *src, struct strbuf *notes)
 static void add_items(const struct source *src, struct strbuf *notes)
 {
 	size_t n;
-	const struct item *items = source_items(src, &n);
+	const struct item **items = source_items(src, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		cleanup_strbuf struct strbuf desc = STRBUF_INIT;
-		struct core_item head = {(uint32_t)items[i].kind,
-					 items[i].failed ? (uint32_t)items[i].code : 0,
-					 items[i].newer, (uint32_t)strlen(items[i].key)};
+		const struct item *item = items[i];
+		struct core_item head = {(uint32_t)item->kind,
+					 item->failed ? (uint32_t)item->code : 0, item->newer,
+					 (uint32_t)strlen(item->key)};
 
 		strbuf_add(&desc, &head, sizeof(head));
-		strbuf_add(&desc, items[i].key, head.key_len + 1u);
-		strbuf_add(&desc, items[i].data.data, items[i].data.len);
+		strbuf_add(&desc, item->key, head.key_len + 1u);
+		strbuf_add(&desc, item->data.data, item->data.len);
 		add_note(notes, CORE_NOTE_NAME, CORE_NOTE_ITEM, desc.data, desc.len);
 	}
+	free(items);
 }
 
 static void build_notes(const struct source *src, uint64_t clock_ns, uint64_t wall_ns,

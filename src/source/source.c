@@ -24,8 +24,11 @@ struct source {
 	size_t n_blocks, blocks_cap;
 	uint64_t last_page;   /* the page found last */
 	const char *last_data;
-	struct item *items;
+	struct item **items;      /* each stays where it is: answers are handed out */
 	size_t n_items, items_cap;
+	struct addrmap item_index; /* hash of kind and key -> newest item with it */
+	struct source *pinned; /* what opening the target asked; answers until the first forget */
+	bool pinned_is_old;
 };
 
 /* ---- opening and closing -------------------------------------------------------------------- */
@@ -57,14 +60,30 @@ struct source *source_again(struct source *src)
 static void drop_items(struct source *src)
 {
 	for (size_t i = 0; i < src->n_items; i++) {
-		free(src->items[i].key);
-		strbuf_deinit(&src->items[i].data);
+		free(src->items[i]->key);
+		strbuf_deinit(&src->items[i]->data);
+		free(src->items[i]);
 	}
 	src->n_items = 0;
+	addrmap_clear(&src->item_index);
+}
+
+void source_pin(struct source *src)
+{
+	struct source *pinned = over(src->backend), empty = {.backend = src->backend};
+
+	if (src->pinned) {
+		source_close(pinned);
+		return;
+	}
+	*pinned = *src;
+	*src = empty;
+	src->pinned = pinned;
 }
 
 void source_forget(struct source *src)
 {
+	src->pinned_is_old = true;
 	addrmap_clear(&src->index);
 	src->n_slots = 0;
 	src->last_data = NULL;
@@ -75,6 +94,7 @@ void source_close(struct source *src)
 {
 	if (!src)
 		return;
+	source_close(src->pinned);
 	drop_items(src);
 	for (size_t i = 0; i < src->n_blocks; i++)
 		free(src->blocks[i]);
@@ -82,6 +102,7 @@ void source_close(struct source *src)
 	free(src->slot_page);
 	free(src->items);
 	addrmap_deinit(&src->index);
+	addrmap_deinit(&src->item_index);
 	if (!--src->backend->references) {
 		src->backend->ops->close(src->backend->self);
 		free(src->backend);
@@ -139,6 +160,17 @@ static ssize_t backend_read(struct source *src, uint64_t addr, void *buf, size_t
 	return n;
 }
 
+/* True when what opening the target read still answers for this page. */
+static bool in_pin(const struct source *src, uint64_t page)
+{
+	uint32_t slot;
+
+	if (!src->pinned || src->pinned_is_old)
+		return false;
+	slot = addrmap_get(&src->pinned->index, page);
+	return slot != ADDRMAP_NONE && slot != BAD_PAGE;
+}
+
 /* The data of a page, read when it is not there yet; NULL when it cannot be read. */
 static const char *page_data(struct source *src, uint64_t page)
 {
@@ -146,6 +178,8 @@ static const char *page_data(struct source *src, uint64_t page)
 
 	if (slot == BAD_PAGE)
 		return NULL;
+	if (slot == ADDRMAP_NONE && in_pin(src, page))
+		return page_data(src->pinned, page);
 	if (slot == ADDRMAP_NONE) {
 		if (!take_slots(src, 1, &slot))
 			return NULL;
@@ -217,7 +251,7 @@ static void read_extent(struct source *src, uint64_t first, uint32_t n)
 
 static bool cached(const struct source *src, uint64_t page)
 {
-	return addrmap_get(&src->index, page) != ADDRMAP_NONE;
+	return addrmap_get(&src->index, page) != ADDRMAP_NONE || in_pin(src, page);
 }
 
 void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
@@ -251,23 +285,45 @@ void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
 
 /* ---- everything else, by key -------------------------------------------------------------------- */
 
-static struct item *find_item(struct source *src, enum item_kind kind, const char *key)
+/* FNV-1a; items of one hash form a chain. */
+static uint64_t item_hash(enum item_kind kind, const char *key)
 {
-	for (size_t i = 0; i < src->n_items; i++)
-		if (src->items[i].kind == kind && !strcmp(src->items[i].key, key))
-			return &src->items[i];
-	return NULL;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uint64_t)kind;
+
+	for (; *key; key++)
+		hash = (hash ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static struct item *own_item(const struct source *src, enum item_kind kind, const char *key)
+{
+	uint32_t i = addrmap_get(&src->item_index, item_hash(kind, key));
+
+	while (i != ADDRMAP_NONE &&
+	       (src->items[i]->kind != kind || strcmp(src->items[i]->key, key) != 0))
+		i = src->items[i]->next;
+	return i == ADDRMAP_NONE ? NULL : src->items[i];
+}
+
+static struct item *find_item(const struct source *src, enum item_kind kind, const char *key)
+{
+	struct item *item = own_item(src, kind, key);
+
+	return item || !src->pinned || src->pinned_is_old ? item : own_item(src->pinned, kind, key);
 }
 
 static struct item *new_item(struct source *src, enum item_kind kind, const char *key)
 {
-	struct item *item;
+	struct item *item = mem_zalloc(1, sizeof(*item));
+	uint64_t hash = item_hash(kind, key);
 
-	item = array_push(&src->items, &src->n_items, &src->items_cap);
 	item->kind = kind;
 	item->key = mem_alloc(strlen(key) + 1);
 	strcpy(item->key, key);
 	strbuf_init(&item->data);
+	item->next = addrmap_get(&src->item_index, hash);
+	addrmap_put(&src->item_index, hash, (uint32_t)src->n_items);
+	*array_push(&src->items, &src->n_items, &src->items_cap) = item;
 	return item;
 }
 
@@ -409,14 +465,23 @@ struct source_stats source_get_stats(const struct source *src)
 {
 	struct source_stats stats = src->backend->stats;
 
-	stats.pages = src->n_slots;
+	stats.pages = src->n_slots + (src->pinned ? src->pinned->n_slots : 0);
 	return stats;
 }
 
-const struct item *source_items(const struct source *src, size_t *n)
+const struct item **source_items(const struct source *src, size_t *n)
 {
-	*n = src->n_items;
-	return src->items;
+	const struct source *pinned = src->pinned;
+	size_t most = src->n_items + (pinned ? pinned->n_items : 0);
+	const struct item **items = mem_alloc((most + 1) * sizeof(*items));
+
+	*n = 0;
+	for (size_t i = 0; i < src->n_items; i++)
+		items[(*n)++] = src->items[i];
+	for (size_t i = 0; pinned && i < pinned->n_items; i++)
+		if (!own_item(src, pinned->items[i]->kind, pinned->items[i]->key))
+			items[(*n)++] = pinned->items[i];
+	return items;
 }
 
 static int by_address(const void *a, const void *b)
@@ -426,17 +491,29 @@ static int by_address(const void *a, const void *b)
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
-struct page_ref *source_pages(const struct source *src, size_t *n)
+static void add_pages(const struct source *src, const struct source *newer, struct page_ref *pages,
+		      size_t *n)
 {
-	struct page_ref *pages = mem_alloc((src->n_slots + 1) * sizeof(*pages));
-
-	*n = 0;
 	for (uint32_t i = 0; i < src->n_slots; i++) {
 		uint64_t page = src->slot_page[i];
 
-		if (addrmap_get(&src->index, page) == i)
-			pages[(*n)++] = (struct page_ref){page * SOURCE_PAGE, slot_data(src, i)};
+		if (addrmap_get(&src->index, page) != i ||
+		    (newer && addrmap_get(&newer->index, page) != ADDRMAP_NONE))
+			continue;
+		pages[(*n)++] = (struct page_ref){page * SOURCE_PAGE, slot_data(src, i)};
 	}
+}
+
+struct page_ref *source_pages(const struct source *src, size_t *n)
+{
+	const struct source *pinned = src->pinned;
+	size_t most = src->n_slots + (pinned ? pinned->n_slots : 0);
+	struct page_ref *pages = mem_alloc((most + 1) * sizeof(*pages));
+
+	*n = 0;
+	add_pages(src, NULL, pages, n);
+	if (pinned)
+		add_pages(pinned, src, pages, n);
 	qsort(pages, *n, sizeof(*pages), by_address);
 	return pages;
 }

@@ -38,9 +38,11 @@ static bool check_header(const struct elf_module *mod, const Elf64_Ehdr *eh, str
 	return true;
 }
 
+/* A core may know no inodes: then the paths tell. */
 static bool same_file(const struct source_file *a, const struct source_file *b)
 {
-	return a->inode == b->inode && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+	return a->inode == b->inode && a->dev_major == b->dev_major &&
+	       a->dev_minor == b->dev_minor && strcmp(a->path, b->path) == 0;
 }
 
 /*

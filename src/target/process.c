@@ -118,13 +118,14 @@ static bool read_status(struct source *src, struct process *proc, struct error *
  */
 static size_t command_length(const struct strbuf *text)
 {
-	size_t len = text->len;
+	size_t len = text->len, empty;
 
 	while (len > 0 && text->data[len - 1] == '\0')
 		len--;
-	if (len < text->len)
-		len++;
-	return text->len - len == 1 ? text->len : len;
+	empty = text->len - len;
+	if (len > 0 && empty > 0)
+		empty--; /* ends the argument before */
+	return empty == 1 ? text->len : len;
 }
 
 static void read_command(struct source *src, struct process *proc)

@@ -665,11 +665,17 @@ static void test_moved_headers(void **state)
 	assert_true(mmap(at + 0x3000, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, image_fd, 4096) ==
 		    at + 0x3000);
 	look();
-	assert_true(elf_module_open(src, &maps, maps_find(&maps, (uintptr_t)at), &mod, NULL));
-	assert_int_equal(mod.phdr, (uintptr_t)at + 0x3800);
-	assert_int_equal(mod.end, (uintptr_t)at + 0x4000);
-	assert_true(elf_symbol(&mod, "alpha", &addr, NULL, NULL));
-	assert_int_equal(addr, (uintptr_t)at + 0x3100);
+	for (int pass = 0; pass < 2; pass++) {
+		assert_true(
+			elf_module_open(src, &maps, maps_find(&maps, (uintptr_t)at), &mod, NULL));
+		assert_int_equal(mod.phdr, (uintptr_t)at + 0x3800);
+		assert_int_equal(mod.end, (uintptr_t)at + 0x4000);
+		assert_true(elf_symbol(&mod, "alpha", &addr, NULL, NULL));
+		assert_int_equal(addr, (uintptr_t)at + 0x3100);
+		for (size_t i = 0; i < maps.n; i++) /* as of a core */
+			maps.v[i].file.inode = maps.v[i].file.dev_major = maps.v[i].file.dev_minor =
+				0;
+	}
 	munmap(at, 16384);
 }
 
