@@ -20,7 +20,10 @@ struct addrmap {
 	uint32_t used;
 };
 
-#define ADDRMAP_INIT {NULL, 0, 0}
+#define ADDRMAP_INIT       \
+	{                  \
+		NULL, 0, 0 \
+	}
 
 /* The index stored for key, or ADDRMAP_NONE. */
 uint32_t addrmap_get(const struct addrmap *map, uint64_t key);

@@ -15,10 +15,13 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *blocks; /* newest first */
-	size_t used;                /* bytes handed out */
+	size_t used;		    /* bytes handed out */
 };
 
-#define ARENA_INIT {NULL, 0}
+#define ARENA_INIT      \
+	{               \
+		NULL, 0 \
+	}
 
 /* Zeroed memory, valid until arena_deinit(). Never NULL. */
 void *arena_alloc(struct arena *arena, size_t size);
@@ -47,8 +50,8 @@ void *mem_realloc(void *ptr, size_t count, size_t size);
  */
 void *array_grow(void *array, size_t *cap, size_t need, size_t elem);
 
-#define array_push(arrayp, np, capp)                                                               \
-	(*(arrayp) = array_grow(*(arrayp), (capp), *(np) + 1, sizeof(**(arrayp))),                 \
+#define array_push(arrayp, np, capp)                                               \
+	(*(arrayp) = array_grow(*(arrayp), (capp), *(np) + 1, sizeof(**(arrayp))), \
 	 &(*(arrayp))[(*(np))++])
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

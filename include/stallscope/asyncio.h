@@ -20,12 +20,12 @@ struct aio_run {
 	uint64_t frame, loop;
 	bool have_timeout, timeout_none; /* None: wait for ever */
 	double timeout;
-	bool have_end_time;              /* bound: select has returned */
+	bool have_end_time; /* bound: select has returned */
 	double end_time;
-	bool have_batch;                 /* ntodo bound: callbacks run */
-	int64_t ntodo, index;            /* callbacks of this turn, the one that runs (from 0) */
-	uint64_t handle;                 /* the Handle that runs, 0 unknown */
-	bool have_start;                 /* debug mode: start of the present callback */
+	bool have_batch;      /* ntodo bound: callbacks run */
+	int64_t ntodo, index; /* callbacks of this turn, the one that runs (from 0) */
+	uint64_t handle;      /* the Handle that runs, 0 unknown */
+	bool have_start;      /* debug mode: start of the present callback */
 	double start;
 };
 
@@ -44,18 +44,18 @@ bool aio_callback_read(struct python *py, uint64_t handle, struct aio_callback *
 
 struct aio_loop {
 	uint64_t address;
-	const char *class_name;    /* module.qualname */
+	const char *class_name; /* module.qualname */
 	bool is_uvloop;
 	bool debug, stopping;
-	int64_t ready;             /* callbacks waiting; -1 unknown (so are all below) */
+	int64_t ready; /* callbacks waiting; -1 unknown (so are all below) */
 	int64_t timers, timers_late, fds;
-	double worst_late;         /* seconds, 0 when none is late */
+	double worst_late; /* seconds, 0 when none is late */
 	bool have_next;
-	double next_when;          /* loop time of the earliest timer */
-	double first_when;         /* of heap slot 0, cancelled or not; for time in select */
+	double next_when;  /* loop time of the earliest timer */
+	double first_when; /* of heap slot 0, cancelled or not; for time in select */
 	bool have_executor;
 	int64_t executor_max, executor_threads, executor_idle, executor_queued;
-	bool have_uv_time;         /* uvloop: when libuv last looked at the clock */
+	bool have_uv_time; /* uvloop: when libuv last looked at the clock */
 	double uv_time;
 };
 
@@ -69,17 +69,17 @@ bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_lo
 
 /* The modules of one interpreter that keep tasks. */
 struct aio_modules {
-	uint64_t all_tasks;     /* WeakSet: _all_tasks or _scheduled_tasks, 0 when absent */
-	uint64_t eager_tasks;   /* set */
+	uint64_t all_tasks;	/* WeakSet: _all_tasks or _scheduled_tasks, 0 when absent */
+	uint64_t eager_tasks;	/* set */
 	uint64_t current_tasks; /* dict {loop: task} */
-	uint64_t threads;       /* threading._active, dict {ident: Thread} */
-	bool loaded;            /* asyncio.tasks is imported */
+	uint64_t threads;	/* threading._active, dict {ident: Thread} */
+	bool loaded;		/* asyncio.tasks is imported */
 };
 bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
 		      struct aio_modules *ret);
 
 struct aio_task_list {
-	uint64_t *v;    /* unique addresses, allocated; freed by the caller */
+	uint64_t *v; /* unique addresses, allocated; freed by the caller */
 	size_t n;
 	bool truncated; /* more than max, or a list that does not end */
 };
@@ -96,10 +96,10 @@ enum aio_future_state { AIO_PENDING, AIO_CANCELLED, AIO_FINISHED };
 
 struct aio_task {
 	uint64_t address, loop, coro, waiter; /* waiter: _fut_waiter, 0 when none */
-	uint64_t name;                        /* str, or (3.12+) int until somebody asked for it */
+	uint64_t name;			      /* str, or (3.12+) int until somebody asked for it */
 	enum aio_future_state state;
 	bool must_cancel;
-	int64_t cancels;                      /* cancelling() */
+	int64_t cancels; /* cancelling() */
 };
 bool aio_task_read(struct python *py, uint64_t task, struct aio_task *ret);
 bool aio_task_name(struct python *py, const struct aio_task *task, struct strbuf *out);
@@ -120,9 +120,9 @@ enum aio_link_kind { AIO_LINK_FRAME, AIO_LINK_CYTHON, AIO_LINK_FUTURE, AIO_LINK_
 
 struct aio_link {
 	enum aio_link_kind kind;
-	uint64_t address;       /* of the generator, future or object */
-	struct py_frame frame;  /* AIO_LINK_FRAME */
-	uint64_t qualname;      /* str, AIO_LINK_FRAME and AIO_LINK_CYTHON */
+	uint64_t address;      /* of the generator, future or object */
+	struct py_frame frame; /* AIO_LINK_FRAME */
+	uint64_t qualname;     /* str, AIO_LINK_FRAME and AIO_LINK_CYTHON */
 	bool running;
 };
 

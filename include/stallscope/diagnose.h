@@ -12,19 +12,19 @@
 #include "stallscope/snapshot.h"
 
 /* X(name, word, unhealthy for --exit-code, severity: the worst loop names the process) */
-#define VERDICT_LIST(X)                                                                            \
-	X(FROZEN, "FROZEN", true, 11)                                                              \
-	X(STOPPED, "STOPPED", true, 12)                                                            \
-	X(TRACED, "TRACED", false, 10)                                                             \
-	X(NO_LOOP, "NO-LOOP", false, 0)                                                            \
-	X(STARVED, "STARVED", true, 7)                                                             \
-	X(DEADLOCK, "DEADLOCK", true, 9)                                                           \
-	X(STALLED, "STALLED", true, 8)                                                             \
-	X(OVERLOADED, "OVERLOADED", true, 6)                                                       \
-	X(CHOPPY, "CHOPPY", false, 5)                                                              \
-	X(BUSY, "BUSY", false, 4)                                                                  \
-	X(WAITING, "WAITING", false, 3)                                                            \
-	X(HEALTHY, "HEALTHY", false, 1)                                                            \
+#define VERDICT_LIST(X)                      \
+	X(FROZEN, "FROZEN", true, 11)        \
+	X(STOPPED, "STOPPED", true, 12)      \
+	X(TRACED, "TRACED", false, 10)       \
+	X(NO_LOOP, "NO-LOOP", false, 0)      \
+	X(STARVED, "STARVED", true, 7)       \
+	X(DEADLOCK, "DEADLOCK", true, 9)     \
+	X(STALLED, "STALLED", true, 8)       \
+	X(OVERLOADED, "OVERLOADED", true, 6) \
+	X(CHOPPY, "CHOPPY", false, 5)        \
+	X(BUSY, "BUSY", false, 4)            \
+	X(WAITING, "WAITING", false, 3)      \
+	X(HEALTHY, "HEALTHY", false, 1)      \
 	X(UNSURE, "UNSURE", false, 2)
 
 enum verdict_id {
@@ -44,44 +44,44 @@ struct evidence {
 
 /* Who holds the loop and in what. */
 struct culprit {
-	uint32_t frame;    /* the innermost frame that is the user's own, SNAP_NONE */
-	uint32_t leaf;     /* innermost frame */
-	uint32_t task;     /* SNAP_NONE when no task runs */
-	uint32_t holder;   /* thread that holds the GIL this loop waits for; SNAP_NONE */
+	uint32_t frame;		 /* the innermost frame that is the user's own, SNAP_NONE */
+	uint32_t leaf;		 /* innermost frame */
+	uint32_t task;		 /* SNAP_NONE when no task runs */
+	uint32_t holder;	 /* thread that holds the GIL this loop waits for; SNAP_NONE */
 	struct snap_stack slice; /* from the leaf to the task's step or callback */
 	const char *system_call; /* name, NULL when running or unknown */
-	int32_t fd;        /* first argument when the call has a descriptor there; -1 */
-	char source[256];  /* the line of `frame`, safe; "" when it cannot be had */
-	bool source_newer; /* the file changed after the process began */
+	int32_t fd;		 /* first argument when the call has a descriptor there; -1 */
+	char source[256];	 /* the line of `frame`, safe; "" when it cannot be had */
+	bool source_newer;	 /* the file changed after the process began */
 };
 
 struct verdict {
 	enum verdict_id id;
-	char kind[32];            /* "blocked.sleep", "" when the verdict has none */
+	char kind[32]; /* "blocked.sleep", "" when the verdict has none */
 	enum confidence confidence;
 	bool have_held;
 	int64_t held_ns;
-	const char *held_bound;   /* "upper" (of the one callback), "lower" (uvloop), "exact" */
-	int64_t lag_ns;           /* longer of held and the worst late timer */
-	int same_callback;        /* 1 yes, 0 no, -1 one look cannot tell */
+	const char *held_bound;	  /* "upper" (of the one callback), "lower" (uvloop), "exact" */
+	int64_t lag_ns;		  /* longer of held and the worst late timer */
+	int same_callback;	  /* 1 yes, 0 no, -1 one look cannot tell */
 	double on_cpu, run_queue; /* ratio over the looks, < 0 unknown */
-	double callback_s;        /* OVERLOADED: mean cost of a callback */
-	double turn_s;            /* OVERLOADED: length of one turn of the loop */
+	double callback_s;	  /* OVERLOADED: mean cost of a callback */
+	double turn_s;		  /* OVERLOADED: length of one turn of the loop */
 	struct culprit culprit;
 	struct evidence evidence[EVIDENCE_MAX];
 	size_t n_evidence;
-	const char *title;        /* "waits in recvfrom", one clause for the reader, a literal */
-	const char *advice;       /* what to do, a literal */
+	const char *title;  /* "waits in recvfrom", one clause for the reader, a literal */
+	const char *advice; /* what to do, a literal */
 };
 
 struct diagnosis {
-	struct verdict *loops;    /* one per loop of the snapshot */
+	struct verdict *loops; /* one per loop of the snapshot */
 	size_t n;
-	struct verdict process;   /* when no loop runs, or a rule of the whole process matched */
+	struct verdict process; /* when no loop runs, or a rule of the whole process matched */
 	enum verdict_id worst;
-	uint32_t worst_loop;      /* SNAP_NONE: the process itself */
-	double window_s;          /* first to last look */
-	size_t n_looks;           /* per loop */
+	uint32_t worst_loop; /* SNAP_NONE: the process itself */
+	double window_s;     /* first to last look */
+	size_t n_looks;	     /* per loop */
 };
 
 struct diagnose_options {

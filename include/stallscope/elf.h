@@ -19,15 +19,15 @@
 struct elf_module {
 	struct source *src;
 	const struct mapping *first; /* the mapping that holds its ELF header */
-	uint64_t bias;               /* load address minus link address; 0 for ET_EXEC */
-	uint64_t base, end;          /* addresses it occupies */
-	uint16_t machine;            /* EM_X86_64 ... */
-	uint64_t phdr;               /* address of the program headers in memory */
+	uint64_t bias;		     /* load address minus link address; 0 for ET_EXEC */
+	uint64_t base, end;	     /* addresses it occupies */
+	uint16_t machine;	     /* EM_X86_64 ... */
+	uint64_t phdr;		     /* address of the program headers in memory */
 	uint16_t phnum;
 	/* dynamic section, addresses in the target; 0 when absent */
 	uint64_t symtab, strtab, strsz, gnu_hash, sysv_hash;
 	uint8_t build_id[20];
-	uint8_t build_id_len;        /* 0: none found; of a longer one the first 20 bytes */
+	uint8_t build_id_len; /* 0: none found; of a longer one the first 20 bytes */
 };
 
 /*

@@ -19,21 +19,21 @@
 #include <stdint.h>
 
 /* X(name, exit status, what it means) */
-#define ERROR_LIST(X)                                                                              \
-	X(OK, 0, "no error")                                                                       \
-	X(USAGE, 2, "the command line is wrong")                                                   \
-	X(NO_PROCESS, 66, "no such process")                                                       \
-	X(GONE, 66, "the process ended or became another program")                                 \
-	X(NO_FILE, 66, "no such file")                                                             \
-	X(NOT_PYTHON, 69, "not a CPython process")                                                 \
-	X(UNSUPPORTED, 69, "a CPython that this build cannot read")                                \
-	X(BAD_FILE, 69, "not a file this build can read")                                          \
-	X(INTERNAL, 70, "a bug in stallscope")                                                     \
-	X(CANNOT_CREATE, 73, "cannot create the output")                                           \
-	X(CANNOT_WRITE, 74, "cannot write the output")                                             \
-	X(FAULT, 75, "an address of the target could not be read")                                 \
-	X(CORRUPT, 75, "data of the target failed a check")                                        \
-	X(ABSENT, 75, "the target or the recording does not have it")                              \
+#define ERROR_LIST(X)                                                 \
+	X(OK, 0, "no error")                                          \
+	X(USAGE, 2, "the command line is wrong")                      \
+	X(NO_PROCESS, 66, "no such process")                          \
+	X(GONE, 66, "the process ended or became another program")    \
+	X(NO_FILE, 66, "no such file")                                \
+	X(NOT_PYTHON, 69, "not a CPython process")                    \
+	X(UNSUPPORTED, 69, "a CPython that this build cannot read")   \
+	X(BAD_FILE, 69, "not a file this build can read")             \
+	X(INTERNAL, 70, "a bug in stallscope")                        \
+	X(CANNOT_CREATE, 73, "cannot create the output")              \
+	X(CANNOT_WRITE, 74, "cannot write the output")                \
+	X(FAULT, 75, "an address of the target could not be read")    \
+	X(CORRUPT, 75, "data of the target failed a check")           \
+	X(ABSENT, 75, "the target or the recording does not have it") \
 	X(PERMISSION, 77, "no permission")
 
 enum error_code {
@@ -44,10 +44,10 @@ enum error_code {
 
 struct error {
 	enum error_code code;
-	int sys;            /* errno, or 0 */
-	uint64_t address;   /* of the fault, or 0 */
-	char text[512];     /* one sentence, no newline, no trailing stop */
-	char hint[512];     /* what to do, may be empty */
+	int sys;	  /* errno, or 0 */
+	uint64_t address; /* of the fault, or 0 */
+	char text[512];	  /* one sentence, no newline, no trailing stop */
+	char hint[512];	  /* what to do, may be empty */
 };
 
 /* Fills err (if not NULL) and returns false, so that `return error_set(...)` is one line. */

@@ -25,7 +25,7 @@
 
 enum layout_field {
 #define FIELD(id, structs, path) F_##id,
-#include "../../src/cpython/layout_fields.def"
+#include "stallscope/layout_fields.def"
 #undef FIELD
 	FIELD_COUNT
 };
@@ -37,8 +37,8 @@ enum layout_provider { LAYOUT_NONE, LAYOUT_TABLE, LAYOUT_DWARF, LAYOUT_DEBUG };
 
 struct layout_entry {
 	uint32_t offset;  /* bytes, LAYOUT_ABSENT when this build has no such field */
-	uint8_t size;     /* bytes, 0 when unknown or an aggregate */
-	uint8_t bit;      /* position of a one-bit field in the byte at offset, or LAYOUT_NO_BIT */
+	uint8_t size;	  /* bytes, 0 when unknown or an aggregate */
+	uint8_t bit;	  /* position of a one-bit field in the byte at offset, or LAYOUT_NO_BIT */
 	uint8_t provider; /* enum layout_provider */
 };
 
@@ -74,13 +74,12 @@ bool layout_from_asyncio_debug(struct reader *rd, uint64_t addr, uint64_t size,
 			       struct layout *layout, struct error *err);
 
 /* Reads the head of _Py_DebugOffsets: false without the cookie "xdebugpy". */
-bool layout_debug_head(struct reader *rd, uint64_t runtime, uint32_t *version,
-		       bool *free_threaded);
+bool layout_debug_head(struct reader *rd, uint64_t runtime, uint32_t *version, bool *free_threaded);
 
 /*
  * Replaces entries by the DWARF of a file opened by the caller; needs to be called for the
- * interpreter and for the _asyncio, _queue extension modules (fields not found are left as they are).
- * debug_path names a separate debug file or is NULL. Returns how many fields it found.
+ * interpreter and for the _asyncio, _queue extension modules (fields not found are left as they
+ * are). debug_path names a separate debug file or is NULL. Returns how many fields it found.
  */
 size_t layout_from_dwarf(int fd, struct layout *layout);
 

@@ -24,12 +24,12 @@ struct cpython_ops;
 
 /* Bounds of what is taken from a target; reaching one is always reported. */
 #define PY_MAX_INTERPRETERS 256u
-#define PY_MAX_THREADS      10000u
-#define PY_MAX_FRAMES       4096u
-#define PY_MAX_AWAITS       1000u     /* depth of an await chain */
-#define PY_MAX_ENTRIES      (1u << 22) /* of a dict or set */
-#define PY_MAX_STRING       65536u    /* code points of a string */
-#define PY_MAX_CODE         (1u << 22) /* bytes of bytecode or of a line table */
+#define PY_MAX_THREADS	    10000u
+#define PY_MAX_FRAMES	    4096u
+#define PY_MAX_AWAITS	    1000u      /* depth of an await chain */
+#define PY_MAX_ENTRIES	    (1u << 22) /* of a dict or set */
+#define PY_MAX_STRING	    65536u     /* code points of a string */
+#define PY_MAX_CODE	    (1u << 22) /* bytes of bytecode or of a line table */
 
 /* Addresses of static types; 0 when the build does not export it. */
 struct py_types {
@@ -44,18 +44,18 @@ struct py_code {
 	const char *name, *qualname; /* qualname = name before 3.11 */
 	const char *file;
 	int32_t first_line;
-	uint32_t flags;              /* CO_* */
-	uint64_t bytecode;           /* address of instruction 0 */
-	const uint8_t *lines;        /* line table, lines_len bytes */
+	uint32_t flags;	      /* CO_* */
+	uint64_t bytecode;    /* address of instruction 0 */
+	const uint8_t *lines; /* line table, lines_len bytes */
 	uint32_t lines_len;
-	uint64_t id[3];              /* pointers that must stay the same: name, file, line table */
-	uint32_t checked;            /* look in which id was last compared */
+	uint64_t id[3];	  /* pointers that must stay the same: name, file, line table */
+	uint32_t checked; /* look in which id was last compared */
 };
 
-#define PY_CO_COROUTINE          0x80u
-#define PY_CO_GENERATOR          0x20u
+#define PY_CO_COROUTINE		 0x80u
+#define PY_CO_GENERATOR		 0x20u
 #define PY_CO_ITERABLE_COROUTINE 0x100u
-#define PY_CO_ASYNC_GENERATOR    0x200u
+#define PY_CO_ASYNC_GENERATOR	 0x200u
 
 /* Whether names can be found in dicts by their hash. */
 enum py_hash_state { PY_HASH_UNTRIED, PY_HASH_KNOWN, PY_HASH_UNKNOWN };
@@ -66,17 +66,17 @@ struct python {
 	const struct cpython_ops *ops;
 	struct layout layout;
 	struct elf_module module; /* the object that holds _PyRuntime */
-	uint64_t runtime;         /* address of _PyRuntime */
-	uint64_t runtime_size;    /* bytes, 0 unknown */
-	int minor, micro;         /* micro -1: unknown */
+	uint64_t runtime;	  /* address of _PyRuntime */
+	uint64_t runtime_size;	  /* bytes, 0 unknown */
+	int minor, micro;	  /* micro -1: unknown */
 	bool free_threaded, debug_build;
 	struct py_types types;
-	uint32_t look;            /* number of the present look */
+	uint32_t look; /* number of the present look */
 
-	uint64_t hash_key[2];     /* _Py_HashSecret */
-	uint8_t hash_state;       /* enum py_hash_state */
+	uint64_t hash_key[2]; /* _Py_HashSecret */
+	uint8_t hash_state;   /* enum py_hash_state */
 
-	struct arena arena;       /* names, line tables */
+	struct arena arena; /* names, line tables */
 	struct py_code *codes;
 	size_t n_codes, codes_cap;
 	struct addrmap code_index; /* address -> index into codes */
@@ -101,19 +101,19 @@ void python_new_look(struct python *py, struct source *src);
 struct py_interpreter {
 	uint64_t address;
 	int64_t id;
-	uint64_t modules;    /* sys.modules, a dict */
+	uint64_t modules; /* sys.modules, a dict */
 	bool gil_locked;
 	uint64_t gil_holder; /* thread state; meaningful only when gil_locked */
 };
 
 struct py_thread {
 	uint64_t tstate;
-	uint32_t interpreter;   /* index */
-	uint64_t ident;         /* threading.get_ident() */
-	int32_t tid;            /* as the target sees it; 0 when unknown */
+	uint32_t interpreter; /* index */
+	uint64_t ident;	      /* threading.get_ident() */
+	int32_t tid;	      /* as the target sees it; 0 when unknown */
 	bool holds_gil, waits_for_gil;
-	uint64_t running_loop;  /* 0 when none */
-	uint64_t running_task;  /* 3.14+, else 0 */
+	uint64_t running_loop; /* 0 when none */
+	uint64_t running_task; /* 3.14+, else 0 */
 };
 
 /* Interpreters and their threads; arrays are allocated (mem_realloc) and freed by the caller. */
@@ -124,10 +124,10 @@ bool python_threads(struct python *py, struct py_interpreter **interps, size_t *
 
 struct py_frame {
 	uint64_t address;
-	uint64_t back;    /* next outer frame */
-	uint64_t locals;  /* address of localsplus[0] */
-	uint32_t code;    /* index into py->codes, UINT32_MAX for an entry frame without code */
-	int32_t instr;    /* byte offset of the instruction, -1 not started */
+	uint64_t back;	 /* next outer frame */
+	uint64_t locals; /* address of localsplus[0] */
+	uint32_t code;	 /* index into py->codes, UINT32_MAX for an entry frame without code */
+	int32_t instr;	 /* byte offset of the instruction, -1 not started */
 };
 
 /*
@@ -146,7 +146,7 @@ uint32_t python_code(struct python *py, uint64_t address);
 
 struct py_position {
 	int32_t line, end_line; /* 0: unknown */
-	int32_t col, end_col;   /* UTF-8 bytes from 0; -1: unknown */
+	int32_t col, end_col;	/* UTF-8 bytes from 0; -1: unknown */
 };
 
 /* Where in the source the instruction is. instr -1 gives the first line. */
@@ -162,9 +162,9 @@ enum py_gen_state { PY_GEN_CREATED, PY_GEN_SUSPENDED, PY_GEN_RUNNING, PY_GEN_DON
 struct py_gen {
 	enum py_gen_state state;
 	bool has_frame;
-	struct py_frame frame;  /* when has_frame */
-	uint64_t delegate;      /* what it awaits, 0 when nothing or unknown */
-	uint64_t qualname;      /* a str object */
+	struct py_frame frame; /* when has_frame */
+	uint64_t delegate;     /* what it awaits, 0 when nothing or unknown */
+	uint64_t qualname;     /* a str object */
 };
 
 /* True when address is a native coroutine, generator or async generator (by type address). */
@@ -173,9 +173,10 @@ bool python_gen(struct python *py, uint64_t address, struct py_gen *ret);
 
 /* ---- objects ------------------------------------------------------------------------- */
 
-uint64_t py_type(struct python *py, uint64_t object);            /* ob_type */
-const char *py_type_name(struct python *py, uint64_t type);      /* tp_name, remembered */
-const char *py_type_full_name(struct python *py, uint64_t type); /* module.qualname if it can be had */
+uint64_t py_type(struct python *py, uint64_t object);	    /* ob_type */
+const char *py_type_name(struct python *py, uint64_t type); /* tp_name, remembered */
+const char *py_type_full_name(struct python *py,
+			      uint64_t type); /* module.qualname if it can be had */
 static inline const char *py_object_type_name(struct python *py, uint64_t object)
 {
 	uint64_t type = py_type(py, object);
@@ -198,11 +199,11 @@ bool py_str(struct python *py, uint64_t object, struct strbuf *out, size_t max);
 /* True when the str object is exactly the ASCII text. Cheap: compares length first. */
 bool py_str_equals(struct python *py, uint64_t object, const char *text);
 
-bool py_int(struct python *py, uint64_t object, int64_t *ret);   /* an int of up to 62 bits */
+bool py_int(struct python *py, uint64_t object, int64_t *ret);	 /* an int of up to 62 bits */
 bool py_number(struct python *py, uint64_t object, double *ret); /* float or int */
 bool py_bool(struct python *py, uint64_t object);
 
-uint64_t py_size(struct python *py, uint64_t object);            /* ob_size, checked >= 0 */
+uint64_t py_size(struct python *py, uint64_t object); /* ob_size, checked >= 0 */
 uint64_t py_tuple_item(struct python *py, uint64_t tuple, size_t i);
 
 /* Items of a list or tuple: address of the first, and how many (checked against max). */
@@ -218,7 +219,7 @@ struct py_iter {
 	uint64_t i, n;
 	uint32_t stride, key_at, value_at;
 	uint64_t index, index_size; /* hash index of a dict: address and slots, 0 none */
-	uint32_t index_width;       /* bytes of a slot */
+	uint32_t index_width;	    /* bytes of a slot */
 	bool is_set;
 };
 

@@ -23,9 +23,9 @@
 struct reader {
 	struct source *src;
 	bool failed;
-	bool corrupt;          /* a check failed, not a load */
-	uint64_t fault;        /* the first address that failed */
-	const char *what;      /* of the first failed check, a literal; or NULL */
+	bool corrupt;	  /* a check failed, not a load */
+	uint64_t fault;	  /* the first address that failed */
+	const char *what; /* of the first failed check, a literal; or NULL */
 };
 
 #define READER(source) ((struct reader){.src = (source)})

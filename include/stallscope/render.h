@@ -19,9 +19,9 @@ struct render_label {
 };
 
 struct render_options {
-	size_t width;             /* columns; 80 when not a terminal */
+	size_t width; /* columns; 80 when not a terminal */
 	bool color, ascii;
-	bool verbose;             /* all frames and groups */
+	bool verbose; /* all frames and groups */
 	enum render_tasks tasks;
 	double threshold_s;
 	const struct render_label *labels;
@@ -38,7 +38,7 @@ bool render_json(const struct snapshot *snap, const struct diagnosis *d,
 /* Tasks folded by equal await path: the rows of the groups table, largest first. */
 struct task_group {
 	uint32_t count;
-	uint32_t example;  /* a task of the group */
+	uint32_t example; /* a task of the group */
 	uint32_t loop;
 };
 

@@ -60,11 +60,11 @@ struct snap_task {
 	int64_t cancelling;
 	struct snap_stack stack;
 	enum snap_wait wait;
-	uint64_t waits_for;  /* address of the future or task, 0 */
-	const char *what;    /* "asyncio.sleep", "_GatheringFuture", NULL */
+	uint64_t waits_for; /* address of the future or task, 0 */
+	const char *what;   /* "asyncio.sleep", "_GatheringFuture", NULL */
 	bool have_left;
-	double left_s;       /* until a sleep ends */
-	bool torn;           /* changed while it was read: parts may be missing */
+	double left_s; /* until a sleep ends */
+	bool torn;     /* changed while it was read: parts may be missing */
 };
 
 struct snap_thread {
@@ -74,8 +74,8 @@ struct snap_thread {
 	uint64_t tstate;
 	uint32_t interpreter;
 	bool holds_gil;
-	bool waits_for_gil;         /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
-	uint32_t loop;              /* that runs in it, SNAP_NONE */
+	bool waits_for_gil; /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
+	uint32_t loop;	    /* that runs in it, SNAP_NONE */
 	struct snap_stack stack;
 	bool stack_failed;
 };
@@ -86,29 +86,29 @@ struct snap_loop {
 	uint32_t thread;
 	enum snap_phase phase;
 	struct aio_run run;
-	bool have_run;          /* a _run_once frame was found */
+	bool have_run; /* a _run_once frame was found */
 	struct aio_loop info;
 	bool have_info;
 	struct aio_callback callback;
 	bool have_callback;
-	uint32_t current_task;  /* SNAP_NONE */
+	uint32_t current_task; /* SNAP_NONE */
 	bool have_held;
-	int64_t held_ns;        /* since select returned */
-	bool held_is_lower;     /* uvloop: a callback may have refreshed the clock */
+	int64_t held_ns;    /* since select returned */
+	bool held_is_lower; /* uvloop: a callback may have refreshed the clock */
 	bool have_select;
-	int64_t select_ns;      /* already in select */
-	uint32_t outer;         /* a loop whose callback runs this one (nested), SNAP_NONE */
+	int64_t select_ns; /* already in select */
+	uint32_t outer;	   /* a loop whose callback runs this one (nested), SNAP_NONE */
 	uint32_t tasks, tasks_torn;
 };
 
 /* What a light look sees of a loop; the series tells moving from standing still. */
 struct snap_look {
 	uint64_t clock_ns;
-	uint64_t loop;           /* address */
+	uint64_t loop; /* address */
 	int32_t tid;
-	uint8_t found;           /* a _run_once frame was found (or uvloop's clock read) */
+	uint8_t found; /* a _run_once frame was found (or uvloop's clock read) */
 	uint8_t in_callbacks;
-	char state;              /* of the thread, 0 unknown */
+	char state; /* of the thread, 0 unknown */
 	int64_t index, ntodo;
 	uint64_t handle;
 	double end_time;
@@ -117,8 +117,8 @@ struct snap_look {
 	uint64_t on_cpu_ns, run_queue_ns; /* of the thread so far */
 	uint8_t have_sched;
 	uint8_t waits_for_gil;
-	int64_t syscall;         /* -2: running or unknown */
-	uint64_t task;           /* running task, 0 unknown */
+	int64_t syscall; /* -2: running or unknown */
+	uint64_t task;	 /* running task, 0 unknown */
 };
 
 struct snap_problem {
@@ -130,18 +130,18 @@ enum snap_consistency { SNAP_CONSISTENT, SNAP_REPAIRED, SNAP_TORN };
 
 struct snapshot {
 	struct arena arena;
-	uint64_t clock_ns, wall_ns;  /* when the loops were read */
-	uint64_t read_ns;            /* how long the reading took */
+	uint64_t clock_ns, wall_ns; /* when the loops were read */
+	uint64_t read_ns;	    /* how long the reading took */
 	struct source_stats stats;
 	enum snap_consistency consistency;
 	uint32_t retries;
 	const struct process *process;
-	char process_state;          /* of the thread group's leader */
-	int32_t tracer;              /* pid, 0 none */
+	char process_state;		/* of the thread group's leader */
+	int32_t tracer;			/* pid, 0 none */
 	uint64_t runtime, runtime_size; /* of _PyRuntime */
 	int minor, micro;
 	bool free_threaded, debug_build;
-	const char *layout;          /* the provider that had the last word */
+	const char *layout; /* the provider that had the last word */
 	bool asyncio_loaded;
 
 	struct snap_code *codes;
@@ -149,16 +149,16 @@ struct snapshot {
 	struct snap_thread *threads;
 	struct snap_loop *loops;
 	struct snap_task *tasks;
-	struct snap_look *looks;     /* oldest first, loops interleaved */
+	struct snap_look *looks; /* oldest first, loops interleaved */
 	struct snap_problem *problems;
 	size_t n_codes, n_frames, n_threads, n_loops, n_tasks, n_looks, n_problems;
-	size_t tasks_found;          /* addresses seen; n_tasks of them are here */
+	size_t tasks_found; /* addresses seen; n_tasks of them are here */
 	size_t tasks_torn;
 };
 
 /* How to look. */
 struct snapshot_options {
-	uint64_t max_tasks;    /* 0: SNAP_MAX_TASKS */
+	uint64_t max_tasks; /* 0: SNAP_MAX_TASKS */
 };
 
 /*

@@ -28,18 +28,18 @@
 struct source;
 
 /* Bounds of what is taken from a target. */
-#define SOURCE_PAGE       4096u
-#define SOURCE_MAX_READ   (64u << 20)  /* bytes of one source_read() */
-#define SOURCE_MAX_TEXT   (16u << 20)  /* bytes of one file of /proc */
-#define SOURCE_MAX_LINE   4096u        /* bytes of one line of a source file */
-#define SOURCE_MAX_CACHE  (512u << 20) /* bytes of memory in one look */
+#define SOURCE_PAGE	 4096u
+#define SOURCE_MAX_READ	 (64u << 20)  /* bytes of one source_read() */
+#define SOURCE_MAX_TEXT	 (16u << 20)  /* bytes of one file of /proc */
+#define SOURCE_MAX_LINE	 4096u	      /* bytes of one line of a source file */
+#define SOURCE_MAX_CACHE (512u << 20) /* bytes of memory in one look */
 
 /* A mapped file, as a line of /proc/PID/maps names it. */
 struct source_file {
 	uint64_t start, end; /* the mapping */
 	uint64_t inode;
 	uint32_t dev_major, dev_minor;
-	const char *path;    /* without " (deleted)" */
+	const char *path; /* without " (deleted)" */
 	bool deleted;
 };
 
@@ -81,6 +81,9 @@ bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struc
  * out; source_read() reports them.
  */
 void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len);
+
+/* Pages of [addr, addr + len) that this look already has are read again: they move fast. */
+void source_reread(struct source *src, uint64_t addr, size_t len);
 
 /*
  * The text of /proc/PID/path ("maps", "task/17/stat", "net/tcp"), or of a directory
@@ -146,8 +149,8 @@ bool source_save(struct source *src, const char *path, uint64_t clock_ns, uint64
 struct source_stats {
 	uint64_t system_calls; /* made for this target since it was opened */
 	uint64_t bytes_read;
-	uint64_t pages;        /* in the cache now */
-	uint64_t faults;       /* reads that failed */
+	uint64_t pages;	 /* in the cache now */
+	uint64_t faults; /* reads that failed */
 };
 
 struct source_stats source_get_stats(const struct source *src);

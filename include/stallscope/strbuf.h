@@ -18,12 +18,15 @@ struct strbuf {
 };
 
 extern char strbuf_empty[];
-#define STRBUF_INIT {strbuf_empty, 0, 0}
+#define STRBUF_INIT                \
+	{                          \
+		strbuf_empty, 0, 0 \
+	}
 
 void strbuf_init(struct strbuf *sb);
 void strbuf_deinit(struct strbuf *sb);
-void strbuf_reset(struct strbuf *sb);                 /* len = 0, memory kept */
-char *strbuf_room(struct strbuf *sb, size_t extra);   /* at least extra bytes behind len */
+void strbuf_reset(struct strbuf *sb);		    /* len = 0, memory kept */
+char *strbuf_room(struct strbuf *sb, size_t extra); /* at least extra bytes behind len */
 void strbuf_add(struct strbuf *sb, const void *bytes, size_t len);
 void strbuf_addstr(struct strbuf *sb, const char *text);
 void strbuf_addch(struct strbuf *sb, char c);
@@ -31,7 +34,7 @@ void strbuf_pad(struct strbuf *sb, char c, size_t count);
 void strbuf_addf(struct strbuf *sb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
-void strbuf_setlen(struct strbuf *sb, size_t len);    /* len <= current len + room */
+void strbuf_setlen(struct strbuf *sb, size_t len); /* len <= current len + room */
 
 static inline void strbuf_deinit_p(struct strbuf *sb)
 {

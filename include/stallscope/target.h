@@ -25,8 +25,8 @@ enum { MAP_R = 1, MAP_W = 2, MAP_X = 4, MAP_SHARED_BIT = 8 };
 
 struct mapping {
 	struct source_file file; /* start, end, dev, inode, path ("" for anonymous memory) */
-	uint64_t offset;         /* of start in the file */
-	uint8_t perms;           /* MAP_R ... */
+	uint64_t offset;	 /* of start in the file */
+	uint8_t perms;		 /* MAP_R ... */
 };
 
 #define MAPS_MAX 131072u /* mappings taken from one process */
@@ -34,7 +34,7 @@ struct mapping {
 struct maps {
 	struct mapping *v; /* sorted by start, disjoint, in an arena */
 	size_t n;
-	bool truncated;    /* more than MAPS_MAX, or a text that ends within a line */
+	bool truncated; /* more than MAPS_MAX, or a text that ends within a line */
 };
 
 /* Paths are kept as the kernel writes them (octal \012 for newline), cut at " (deleted)". */
@@ -47,14 +47,14 @@ const struct mapping *maps_find(const struct maps *maps, uint64_t addr);
 /* ---- /proc/PID/stat and task/TID/stat -------------------------------------------------- */
 
 struct proc_stat {
-	char comm[64];        /* raw bytes, NUL-terminated */
-	char state;           /* R S D T t Z X I ... */
+	char comm[64]; /* raw bytes, NUL-terminated */
+	char state;    /* R S D T t Z X I ... */
 	int32_t ppid, pgrp, session;
-	uint64_t flags;       /* PF_*: kernel threads have PF_KTHREAD 0x00200000 */
+	uint64_t flags; /* PF_*: kernel threads have PF_KTHREAD 0x00200000 */
 	uint64_t minflt, majflt;
 	uint64_t utime, stime; /* clock ticks */
 	int64_t nice, num_threads;
-	uint64_t starttime;    /* clock ticks after boot */
+	uint64_t starttime; /* clock ticks after boot */
 	uint64_t startstack, start_code, end_code;
 	int32_t processor;
 };
@@ -68,9 +68,9 @@ bool proc_stat_parse(const char *text, size_t len, struct proc_stat *ret, struct
 struct proc_status {
 	char state;
 	int32_t tgid, pid, ppid, tracer; /* tracer 0: none */
-	uint32_t uid[4], gid[4];         /* real, effective, saved, file system */
-	int32_t nspid[NSPID_MAX];        /* outermost (ours) first, the last is the target's own */
-	unsigned nspids;                 /* 0: the kernel does not say */
+	uint32_t uid[4], gid[4];	 /* real, effective, saved, file system */
+	int32_t nspid[NSPID_MAX];	 /* outermost (ours) first, the last is the target's own */
+	unsigned nspids;		 /* 0: the kernel does not say */
 	uint64_t cap_eff, cap_prm;
 	uint32_t threads;
 	uint64_t voluntary, involuntary; /* context switches */
@@ -82,14 +82,13 @@ bool proc_status_parse(const char *text, size_t len, struct proc_status *ret, st
 /* ---- /proc/PID/task/TID/syscall ---------------------------------------------------------- */
 
 struct proc_syscall {
-	bool running;     /* on a CPU or runnable: nothing known */
-	int64_t number;   /* -1: blocked, but not in a system call */
+	bool running;	/* on a CPU or runnable: nothing known */
+	int64_t number; /* -1: blocked, but not in a system call */
 	uint64_t args[6];
 	uint64_t sp, pc;
 };
 
-bool proc_syscall_parse(const char *text, size_t len, struct proc_syscall *ret,
-			struct error *err);
+bool proc_syscall_parse(const char *text, size_t len, struct proc_syscall *ret, struct error *err);
 
 /* "recvfrom" for 45 on x86-64; NULL when unknown. */
 const char *syscall_name(int64_t number);
@@ -109,15 +108,16 @@ int64_t timens_monotonic_parse(const char *text, size_t len);
 /* btime of /proc/stat is not needed: started = wall now - (monotonic now - starttime). */
 
 struct proc_cgroup {
-	const char *v2;     /* path in the unified hierarchy, or NULL */
-	const char *freezer;/* v1 path of the freezer controller, or NULL */
-	const char *cpu;    /* v1 path of the cpu controller, or NULL */
+	const char *v2;	     /* path in the unified hierarchy, or NULL */
+	const char *freezer; /* v1 path of the freezer controller, or NULL */
+	const char *cpu;     /* v1 path of the cpu controller, or NULL */
 };
 
-bool proc_cgroup_parse(const char *text, size_t len, struct arena *arena,
-		       struct proc_cgroup *ret, struct error *err);
+bool proc_cgroup_parse(const char *text, size_t len, struct arena *arena, struct proc_cgroup *ret,
+		       struct error *err);
 
-/* Docker, containerd, podman, kubernetes: the 64-digit (or systemd scope) id in a path; else NULL. */
+/* Docker, containerd, podman, kubernetes: the 64-digit (or systemd scope) id in a path; else NULL.
+ */
 const char *cgroup_container_id(const char *path, struct arena *arena);
 
 /* ---- the process --------------------------------------------------------------------------- */
@@ -125,18 +125,18 @@ const char *cgroup_container_id(const char *path, struct arena *arena);
 /* Facts that hold for the whole life of the process, and its modules. */
 struct process {
 	struct arena arena;
-	pid_t pid;              /* ours */
-	int32_t ns_pid;         /* the target's own idea of its pid */
-	uint32_t uid, gid;      /* effective */
+	pid_t pid;	   /* ours */
+	int32_t ns_pid;	   /* the target's own idea of its pid */
+	uint32_t uid, gid; /* effective */
 	int32_t ppid;
-	char **command;         /* argv, made safe; argc entries */
+	char **command; /* argv, made safe; argc entries */
 	size_t argc;
 	const char *executable; /* made safe, NULL when unreadable */
-	uint64_t started_ns;    /* CLOCK_MONOTONIC of the target's time namespace */
-	const char *cgroup;     /* made safe, NULL when unknown */
-	const char *container;  /* id or NULL */
+	uint64_t started_ns;	/* CLOCK_MONOTONIC of the target's time namespace */
+	const char *cgroup;	/* made safe, NULL when unknown */
+	const char *container;	/* id or NULL */
 	struct maps maps;
-	const char *exe_path;   /* raw, as maps name it; NULL when unreadable */
+	const char *exe_path; /* raw, as maps name it; NULL when unreadable */
 };
 
 /* Reads stat, status, cmdline, exe, cgroup, maps. *ret is freed by process_destroy(). */
@@ -151,13 +151,13 @@ bool process_reread_maps(struct source *src, struct process *proc, struct error 
 
 /* One thread, as the kernel sees it now. Each part may be missing: have_* tells. */
 struct os_thread {
-	int32_t tid;    /* ours */
+	int32_t tid;	/* ours */
 	int32_t ns_tid; /* the target's; 0 without OS_STATUS */
 	struct proc_stat stat;
 	struct proc_status status;
 	struct proc_syscall syscall;
 	struct proc_schedstat sched;
-	char wchan[64];  /* "" when unknown */
+	char wchan[64]; /* "" when unknown */
 	bool have_stat, have_status, have_syscall, have_sched;
 };
 

@@ -13,7 +13,8 @@ static bool ends_with(const char *text, const char *tail)
 	return n >= m && !strcmp(text + n - m, tail);
 }
 
-/* ---- coroutines compiled by Cython -------------------------------------------------------------- */
+/* ---- coroutines compiled by Cython --------------------------------------------------------------
+ */
 
 /* __pyx_CoroutineObject: yieldfrom and names by release; qualname follows name. */
 static const struct {
@@ -47,7 +48,8 @@ static bool cython_link(struct python *py, uint64_t object, const char *type, st
 	return false;
 }
 
-/* ---- links ----------------------------------------------------------------------------------------- */
+/* ---- links
+ * ----------------------------------------------------------------------------------------- */
 
 /* Objects that only stand between a coroutine and what it awaits: looked through. */
 static bool look_through(struct python *py, uint64_t object, const char *type, uint64_t *next)
@@ -125,7 +127,8 @@ size_t aio_chain(struct python *py, uint64_t coro, struct aio_link *links, size_
 	return n;
 }
 
-/* ---- what it waits in ---------------------------------------------------------------------------------- */
+/* ---- what it waits in
+ * ---------------------------------------------------------------------------------- */
 
 static void timer_left(struct python *py, const struct py_frame *frame, double now, double *left)
 {

@@ -131,8 +131,8 @@ static void forget_loop(struct aio_loop *loop)
 
 bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_loop *ret)
 {
-	static const char *const names[] = {"_ready",  "_scheduled",	    "_selector",
-					    "_default_executor", "_debug", "_stopping"};
+	static const char *const names[] = {
+		"_ready", "_scheduled", "_selector", "_default_executor", "_debug", "_stopping"};
 	uint64_t v[ARRAY_SIZE(names)];
 
 	memset(ret, 0, sizeof(*ret));

@@ -38,8 +38,8 @@ static void read_timeout(struct python *py, const struct py_frame *frame, struct
 	if (!value || py->rd.failed)
 		return;
 	run->timeout_none = py_is_none(py, value);
-	run->have_timeout =
-		run->timeout_none || (py_number(py, value, &run->timeout) && isfinite(run->timeout));
+	run->have_timeout = run->timeout_none ||
+			    (py_number(py, value, &run->timeout) && isfinite(run->timeout));
 }
 
 static void read_batch(struct python *py, const struct py_frame *frame, struct aio_run *run)
@@ -77,7 +77,8 @@ bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_ru
 	return true;
 }
 
-/* ---- handles ---------------------------------------------------------------------------------- */
+/* ---- handles ----------------------------------------------------------------------------------
+ */
 
 static void copy_str(struct python *py, uint64_t object, struct strbuf *out)
 {

@@ -7,7 +7,8 @@
 #define AT(object, f) ((object) + py->layout.field[F_##f].offset)
 #define HAS(f)	      layout_has(&py->layout, F_##f)
 
-/* ---- modules ---------------------------------------------------------------------------------- */
+/* ---- modules ----------------------------------------------------------------------------------
+ */
 
 bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
 		      struct aio_modules *ret)
@@ -22,8 +23,8 @@ bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
 	if (!interp->modules ||
 	    !py_dict_lookup(py, interp->modules, modules, ARRAY_SIZE(modules), mod))
 		return !rd_take(&py->rd);
-	if (mod[1] && !py_dict_lookup(py, rd_ptr(&py->rd, AT(mod[1], MODULE_DICT)), active, 1,
-				      &ret->threads))
+	if (mod[1] &&
+	    !py_dict_lookup(py, rd_ptr(&py->rd, AT(mod[1], MODULE_DICT)), active, 1, &ret->threads))
 		rd_take(&py->rd);
 	if (!mod[0])
 		return true;
@@ -72,7 +73,8 @@ bool aio_thread_name(struct python *py, const struct aio_modules *mods, uint64_t
 	return found;
 }
 
-/* ---- the list of tasks -------------------------------------------------------------------------- */
+/* ---- the list of tasks --------------------------------------------------------------------------
+ */
 
 struct collector {
 	struct aio_task_list *list;
@@ -178,7 +180,8 @@ bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t 
 	return py->rd.failed ? rd_error(&py->rd, err) : true;
 }
 
-/* ---- one task -------------------------------------------------------------------------------------- */
+/* ---- one task
+ * -------------------------------------------------------------------------------------- */
 
 static void read_c_task(struct python *py, uint64_t task, struct aio_task *ret)
 {
@@ -209,8 +212,9 @@ static enum aio_future_state state_from_name(struct python *py, uint64_t state)
 
 static void read_python_task(struct python *py, uint64_t task, struct aio_task *ret)
 {
-	static const char *const names[] = {"_coro",	    "_fut_waiter",  "_state", "_name",
-					    "_must_cancel", "_num_cancels_requested", "_loop"};
+	static const char *const names[] = {"_coro", "_fut_waiter",  "_state",
+					    "_name", "_must_cancel", "_num_cancels_requested",
+					    "_loop"};
 	uint64_t v[ARRAY_SIZE(names)];
 
 	if (!py_attrs(py, task, names, ARRAY_SIZE(names), v))

@@ -9,13 +9,13 @@
 #include "stallscope/asyncio.h"
 
 enum {
-	LOOP_UV = 24,           /* uv_loop_t *uvloop, every release */
-	UV_DATA = 0,            /* uv_loop_t.data: the Loop object itself */
+	LOOP_UV = 24, /* uv_loop_t *uvloop, every release */
+	UV_DATA = 0,  /* uv_loop_t.data: the Loop object itself */
 	UV_TIMER_HEAP_MIN = 520,
-	UV_TIMER_HEAP_N = 528,  /* u32 */
-	UV_NFDS = 116,          /* u32 */
-	UV_TIME = 544,          /* ms of CLOCK_MONOTONIC, libuv 1.44 to 1.53 */
-	UV_TIMER_NODE = 104,    /* of the heap node in uv_timer_t */
+	UV_TIMER_HEAP_N = 528,	/* u32 */
+	UV_NFDS = 116,		/* u32 */
+	UV_TIME = 544,		/* ms of CLOCK_MONOTONIC, libuv 1.44 to 1.53 */
+	UV_TIMER_NODE = 104,	/* of the heap node in uv_timer_t */
 	UV_TIMER_TIMEOUT = 128, /* ms */
 };
 
@@ -53,8 +53,8 @@ static void read_timers(struct python *py, uint64_t uv, double now, struct aio_l
 bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_loop *ret)
 {
 	static const uint32_t ready_at[] = {96, 104};
-	uint64_t ready = first_of_type(py, loop, ready_at, ARRAY_SIZE(ready_at),
-				       "collections.deque");
+	uint64_t ready =
+		first_of_type(py, loop, ready_at, ARRAY_SIZE(ready_at), "collections.deque");
 	uint64_t uv = rd_ptr(&py->rd, loop + LOOP_UV);
 
 	ret->is_uvloop = true;

@@ -73,6 +73,6 @@ struct output {
 
 bool output_open(const char *path, struct output *ret, struct error *err);
 bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
-void output_abandon(struct output *out);                   /* nothing appears at the path */
+void output_abandon(struct output *out);		   /* nothing appears at the path */
 
 #endif

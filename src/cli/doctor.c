@@ -36,7 +36,8 @@ static int fail(const char *what, const struct error *err)
 	return error_exit_status(err->code);
 }
 
-/* ---- this machine and our rights ---------------------------------------------------------------- */
+/* ---- this machine and our rights ----------------------------------------------------------------
+ */
 
 /* Our own status, through a source on ourselves: the same code that reads targets. */
 static bool own_status(struct proc_status *status)
@@ -84,7 +85,8 @@ static void machine(void)
 	line("reads", "CPython 3.8 to 3.15");
 }
 
-/* ---- one target ------------------------------------------------------------------------------------ */
+/* ---- one target
+ * ------------------------------------------------------------------------------------ */
 
 static void describe_process(const struct process *p)
 {
@@ -142,20 +144,21 @@ static int look(const struct target *t)
 
 	if (!snapshot_take(t->py, t->proc, &options, &snap, &err))
 		return fail("look", &err);
-	line("look", "ok: %zu threads, %zu loops, %zu tasks in %.1f ms, %llu system calls", snap->n_threads,
-	     snap->n_loops, snap->n_tasks, (double)snap->read_ns / 1e6,
+	line("look", "ok: %zu threads, %zu loops, %zu tasks in %.1f ms, %llu system calls",
+	     snap->n_threads, snap->n_loops, snap->n_tasks, (double)snap->read_ns / 1e6,
 	     (unsigned long long)snap->stats.system_calls);
 	if (snap->tracer)
 		line("tracer", "process %d traces it: reading works, native frames will not",
 		     snap->tracer);
 	for (size_t i = 0; i < snap->n_problems; i++)
-		line("problem", "%s (%s), %u times", snap->problems[i].what, snap->problems[i].where,
-		     snap->problems[i].count);
+		line("problem", "%s (%s), %u times", snap->problems[i].what,
+		     snap->problems[i].where, snap->problems[i].count);
 	snapshot_destroy(snap);
 	return 0;
 }
 
-/* ---- the layout from DWARF ---------------------------------------------------------------------------- */
+/* ---- the layout from DWARF
+ * ---------------------------------------------------------------------------- */
 
 /* The interpreter's own file, and the extension modules that have structures we read. */
 static bool has_structures(const struct python *py, const struct mapping *m)
@@ -202,7 +205,8 @@ static int dump_layout(const struct target *t, const char *path)
 	found = ask_dwarf(t, &layout);
 	if (!found) {
 		error_set(&err, ERR_ABSENT, "the interpreter has no debug information");
-		error_hint(&err, "install it (Debian: python3.%d-dbg) or use a build with -g", layout.minor);
+		error_hint(&err, "install it (Debian: python3.%d-dbg) or use a build with -g",
+			   layout.minor);
 		return fail("dwarf", &err);
 	}
 	if (!output_open(path, &out, &err))

@@ -14,9 +14,9 @@
 #include "stallscope/log.h"
 #include "stallscope/utf8.h"
 
-#define LOOK_STEP_NS   20000000 /* between light looks */
-#define RETAKES_MAX    3        /* full looks at stalls that began while we looked */
-#define NOTE_LOOKS     "looks"
+#define LOOK_STEP_NS 20000000 /* between light looks */
+#define RETAKES_MAX  3	      /* full looks at stalls that began while we looked */
+#define NOTE_LOOKS   "looks"
 
 struct look {
 	struct target *target;
@@ -115,8 +115,8 @@ static void fetch_source(struct look *k)
 			continue;
 		f = &k->snap->frames[c->frame];
 		if (f->at.line <= 0 ||
-		    !source_line(k->target->src, snap_code_of(k->snap, f)->file, (uint32_t)f->at.line,
-				 &raw, &c->source_newer, NULL))
+		    !source_line(k->target->src, snap_code_of(k->snap, f)->file,
+				 (uint32_t)f->at.line, &raw, &c->source_newer, NULL))
 			continue;
 		text = raw.data + strspn(raw.data, " \t");
 		utf8_add_safe(&safe, text, strlen(text), 60);
@@ -134,8 +134,8 @@ static bool save(const struct look *k, struct error *err)
 		return true;
 	snapshot_looks_write(k->snap, &looks);
 	note = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
-	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, &note, 1,
-			   err);
+	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, &note,
+			   1, err);
 }
 
 /* A recording brings its series of looks along. */

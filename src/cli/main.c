@@ -14,9 +14,9 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, told as such */
 	if (!options_parse(argc, argv, &options, &status))
 		return status;
-	log_set_level(options.quiet	       ? LOG_QUIET
+	log_set_level(options.quiet	    ? LOG_QUIET
 		      : options.verbose > 1 ? LOG_DEBUG
-		      : options.verbose     ? LOG_INFO
+		      : options.verbose	    ? LOG_INFO
 					    : LOG_WARN);
 	switch (options.command) {
 	case COMMAND_DOCTOR:

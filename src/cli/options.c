@@ -18,29 +18,31 @@ enum { DUMP = 1 << COMMAND_DUMP, DOCTOR = 1 << COMMAND_DOCTOR, ALL = DUMP | DOCT
 static const struct {
 	const char *name, *arguments, *summary;
 } commands[COMMAND_COUNT] = {
-	[COMMAND_DUMP] = {"dump", "PID... | FILE...", "one look at processes or cores: who holds the loop"},
-	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]", "what would fail here and why, before it matters"},
+	[COMMAND_DUMP] = {"dump", "PID... | FILE...",
+			  "one look at processes or cores: who holds the loop"},
+	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
+			    "what would fail here and why, before it matters"},
 };
 
 /* X(id, long name, short name or 0, argument or NULL, commands, help) */
-#define OPTION_LIST(X)                                                                             \
-	X(PID, "pid", 'p', "PID", ALL, "a process; the same as naming it as an argument")          \
-	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")        \
-	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")                \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP, "text or json")                                   \
-	X(OUTPUT, "output", 'o', "FILE", DUMP, "write there instead of standard output")           \
-	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
-	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
-	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                  \
-	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")      \
-	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")     \
-	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                           \
+#define OPTION_LIST(X)                                                                            \
+	X(PID, "pid", 'p', "PID", ALL, "a process; the same as naming it as an argument")         \
+	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")       \
+	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")               \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP, "text or json")                                  \
+	X(OUTPUT, "output", 'o', "FILE", DUMP, "write there instead of standard output")          \
+	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
+	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")    \
+	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                 \
+	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
+	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")    \
+	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
 	  "write the layout of this interpreter from its debug information")                      \
-	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                                \
-	X(ASCII, "ascii", 0, NULL, DUMP, "only ASCII characters in text")                          \
-	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
-	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
-	X(VERSION, "version", 0, NULL, ALL, "print the version")                                   \
+	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
+	X(ASCII, "ascii", 0, NULL, DUMP, "only ASCII characters in text")                         \
+	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
+	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
+	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
 	X(HELP, "help", 'h', NULL, ALL, "print this help")
 
 enum option_id {
@@ -61,7 +63,8 @@ static const struct {
 #undef X
 };
 
-/* ---- help ------------------------------------------------------------------------------------- */
+/* ---- help -------------------------------------------------------------------------------------
+ */
 
 static void print_options(unsigned which)
 {
@@ -89,7 +92,8 @@ static void print_help(const char *command)
 		return;
 	}
 	printf("usage: stallscope [COMMAND] [OPTION]... PID...\n\n"
-	       "Tells what holds the asyncio event loop of a running Python process, from outside.\n"
+	       "Tells what holds the asyncio event loop of a running Python process, from "
+	       "outside.\n"
 	       "It only reads: the process is not stopped and nothing is written into it.\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
@@ -113,7 +117,8 @@ __attribute__((format(printf, 1, 2))) static int usage_error(const char *fmt, ..
 	return 2;
 }
 
-/* ---- values ----------------------------------------------------------------------------------------- */
+/* ---- values
+ * ----------------------------------------------------------------------------------------- */
 
 bool parse_duration(const char *text, int64_t *ns)
 {
@@ -245,7 +250,8 @@ static bool take(struct options *o, enum option_id id, char *value)
 	return true;
 }
 
-/* ---- parsing --------------------------------------------------------------------------------------------- */
+/* ---- parsing
+ * --------------------------------------------------------------------------------------------- */
 
 static void build_tables(struct option *longs, char *shorts)
 {

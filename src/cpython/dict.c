@@ -110,8 +110,8 @@ bool py_iter_next(struct python *py, struct py_iter *it, uint64_t *key, uint64_t
 			if (rd_i64(&py->rd, entry + 8) == -1) /* a dummy: hash -1 */
 				continue;
 		} else {
-			*value = rd_u64(&py->rd, it->values ? it->values + 8 * i
-							    : entry + it->value_at);
+			*value = rd_u64(&py->rd,
+					it->values ? it->values + 8 * i : entry + it->value_at);
 			if (!*value)
 				continue;
 		}
@@ -198,8 +198,8 @@ bool attrs_inline(struct python *py, uint64_t object, uint64_t type, struct py_i
 
 static uint64_t entry_value(struct python *py, const struct py_iter *it, uint64_t i)
 {
-	return rd_u64(&py->rd,
-		      it->values ? it->values + 8 * i : it->entries + i * it->stride + it->value_at);
+	return rd_u64(&py->rd, it->values ? it->values + 8 * i
+					  : it->entries + i * it->stride + it->value_at);
 }
 
 /* By hash, when our hash is the interpreter's. */

@@ -11,7 +11,10 @@ uint64_t frame_top_object(struct python *py, uint64_t tstate)
 /* 3.11, 3.12: through the C frame of the evaluation loop. */
 uint64_t frame_top_cframe(struct python *py, uint64_t tstate)
 {
-	return get_u64(py, get_ptr(py, tstate, F_TS_CFRAME), F_CFRAME_CURRENT);
+	uint64_t cframe = get_ptr(py, tstate, F_TS_CFRAME);
+
+	source_reread(py->rd.src, cframe, 16); /* on the C stack, written at each call */
+	return get_u64(py, cframe, F_CFRAME_CURRENT);
 }
 
 uint64_t frame_top_current(struct python *py, uint64_t tstate)
@@ -77,14 +80,28 @@ bool python_frame(struct python *py, uint64_t address, struct py_frame *ret)
 	return address && py->ops->frame(py, address, ret);
 }
 
-bool python_stack(struct python *py, uint64_t tstate, struct py_frame *frames, size_t max,
-		  size_t *n, bool *truncated, struct error *err)
+bool frame_is_gen_object(struct python *py, uint64_t address)
+{
+	return get_u64(py, address, F_FO_GEN) != 0;
+}
+
+bool frame_is_gen_interpreter(struct python *py, uint64_t address)
+{
+	static const uint8_t owned_by_generator = 1;
+
+	return get_u8(py, address, F_IF_OWNER) == owned_by_generator;
+}
+
+/* One walk; *last is the frame it ended at. */
+static void walk(struct python *py, uint64_t tstate, struct py_frame *frames, size_t max, size_t *n,
+		 bool *truncated, uint64_t *last)
 {
 	uint64_t address = py->ops->top_frame(py, tstate);
 	unsigned steps = 0;
 
 	*n = 0;
 	*truncated = false;
+	*last = 0;
 	/* Steps are bounded, not results: a torn read can give a ring of frames without code. */
 	while (address && !py->rd.failed) {
 		struct py_frame frame;
@@ -93,11 +110,46 @@ bool python_stack(struct python *py, uint64_t tstate, struct py_frame *frames, s
 			*truncated = true;
 			break;
 		}
+		*last = address;
 		if (!python_frame(py, address, &frame))
 			break;
 		if (frame.code != UINT32_MAX)
 			frames[(*n)++] = frame;
 		address = frame.back;
+	}
+}
+
+/*
+ * A generator's frame is never the outermost of a thread: it was left while we came from the
+ * thread state to it, and its link back is gone.
+ */
+static bool ends_in_gen(struct python *py, uint64_t last)
+{
+	bool gen = last && !py->rd.failed && py->ops->frame_is_gen(py, last);
+
+	return gen && !py->rd.failed;
+}
+
+bool python_stack(struct python *py, uint64_t tstate, struct py_frame *frames, size_t max,
+		  size_t *n, bool *truncated, struct error *err)
+{
+	static const int tries = 12; /* short ones: only what moved is read again */
+	static const size_t head = 256;
+	uint64_t last;
+	size_t ours;
+
+	for (int attempt = 0;; attempt++) {
+		/* the thread state was read some time ago, with all the others */
+		source_reread(py->rd.src, tstate, head);
+		walk(py, tstate, frames, max, n, truncated, &last);
+		if ((!py->rd.failed && !ends_in_gen(py, last)) || attempt == tries)
+			break;
+		rd_take(&py->rd);
+		ours = *n < 8 ? *n : 8;
+		for (size_t i = 0; i < ours; i++)
+			source_reread(py->rd.src, frames[i].address, head);
+		if (last)
+			source_reread(py->rd.src, last, head);
 	}
 	return py->rd.failed ? rd_error(&py->rd, err) : true;
 }

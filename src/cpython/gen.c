@@ -79,9 +79,9 @@ bool gen_read_310(struct python *py, uint64_t address, struct py_gen *ret)
 	if (ret->state == PY_GEN_SUSPENDED && in_yield_from(py, &ret->frame)) {
 		depth = get_i32(py, ret->frame.address, F_FO_STACKDEPTH);
 		if (depth > 0 && depth < 65536)
-			ret->delegate = rd_u64(&py->rd,
-					       get_ptr(py, ret->frame.address, F_FO_VALUESTACK) +
-						       8 * (uint64_t)(depth - 1));
+			ret->delegate =
+				rd_u64(&py->rd, get_ptr(py, ret->frame.address, F_FO_VALUESTACK) +
+							8 * (uint64_t)(depth - 1));
 	}
 	return !py->rd.failed;
 }
@@ -101,7 +101,8 @@ static uint64_t stack_top_counted(struct python *py, const struct py_frame *fram
 {
 	int32_t top = get_i32(py, frame->address, F_IF_STACKTOP);
 
-	return top > 0 && top < 65536 ? rd_u64(&py->rd, frame->locals + 8 * (uint64_t)(top - 1)) : 0;
+	return top > 0 && top < 65536 ? rd_u64(&py->rd, frame->locals + 8 * (uint64_t)(top - 1))
+				      : 0;
 }
 
 /*
@@ -111,7 +112,8 @@ static uint64_t stack_top_counted(struct python *py, const struct py_frame *fram
 static bool resumes_await(struct python *py, const struct py_frame *frame, uint8_t op,
 			  uint8_t variant)
 {
-	uint16_t unit = rd_u16(&py->rd, py->codes[frame->code].bytecode + (uint64_t)frame->instr + 2);
+	uint16_t unit =
+		rd_u16(&py->rd, py->codes[frame->code].bytecode + (uint64_t)frame->instr + 2);
 	uint8_t opcode = (uint8_t)unit, arg = (uint8_t)(unit >> 8);
 
 	return (opcode == op || opcode == variant) && (arg & 3) >= 2;
@@ -192,10 +194,10 @@ bool gen_read_315(struct python *py, uint64_t address, struct py_gen *ret)
 {
 	int8_t state = get_i8(py, address, F_GI_STATE);
 
-	ret->state = state == 0		       ? PY_GEN_CREATED
+	ret->state = state == 0			? PY_GEN_CREATED
 		     : state >= 1 && state <= 3 ? PY_GEN_SUSPENDED
-		     : state == 4	       ? PY_GEN_RUNNING
-					       : PY_GEN_DONE;
+		     : state == 4		? PY_GEN_RUNNING
+						: PY_GEN_DONE;
 	if (read_inner_frame(py, address, ret) && (state == 2 || state == 3))
 		ret->delegate = below_stackpointer(py, &ret->frame, 16);
 	return !py->rd.failed;

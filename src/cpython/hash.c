@@ -32,8 +32,9 @@ static void sip_rounds(uint64_t v[4], unsigned n)
 int64_t siphash(const uint64_t key[2], unsigned compress, unsigned finish, const char *text,
 		size_t len)
 {
-	uint64_t v[4] = {key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
-			 key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
+	uint64_t v[4] = {
+		key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
+		key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
 	uint64_t word, hash;
 	size_t i = 0;
 
@@ -57,7 +58,8 @@ int64_t siphash(const uint64_t key[2], unsigned compress, unsigned finish, const
 
 static int64_t name_hash(const struct python *py, const char *name, size_t len)
 {
-	return len ? siphash(py->hash_key, py->ops->sip_compress, py->ops->sip_finish, name, len) : 0;
+	return len ? siphash(py->hash_key, py->ops->sip_compress, py->ops->sip_finish, name, len)
+		   : 0;
 }
 
 /* A build may hash otherwise: one key with its hash at hand shows whether ours is right. */
@@ -70,7 +72,8 @@ static bool agrees(struct python *py, uint64_t key)
 	if (len > sizeof(text) || hash == -1 || py->rd.failed)
 		return false;
 	rd_bytes(&py->rd, at(py, key, F_STR_ASCII_SIZE), text, len);
-	return !py->rd.failed && name_hash(py, text, len) == hash && py_str_equals(py, key, "") == !len;
+	return !py->rd.failed && name_hash(py, text, len) == hash &&
+	       py_str_equals(py, key, "") == !len;
 }
 
 bool hash_known(struct python *py, uint64_t sample)

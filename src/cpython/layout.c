@@ -36,7 +36,7 @@ static const struct row rows_aarch64[] = {
 
 static const char *const field_names[FIELD_COUNT] = {
 #define FIELD(id, structs, path) [F_##id] = #id,
-#include "layout_fields.def"
+#include "stallscope/layout_fields.def"
 #undef FIELD
 };
 

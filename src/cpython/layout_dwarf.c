@@ -36,7 +36,7 @@ struct spec {
 
 static const struct spec specs[FIELD_COUNT] = {
 #define FIELD(id, structs, path) [F_##id] = {structs, path},
-#include "layout_fields.def"
+#include "stallscope/layout_fields.def"
 #undef FIELD
 };
 

@@ -124,8 +124,7 @@ static struct py_position location(struct cursor *c, unsigned code, int64_t *lin
 	}
 }
 
-static struct py_position find_location(const uint8_t *t, size_t len, int32_t first,
-					int32_t offset)
+static struct py_position find_location(const uint8_t *t, size_t len, int32_t first, int32_t offset)
 {
 	struct cursor c = {t, t + len};
 	int64_t line = first, start = 0;

@@ -5,7 +5,7 @@
 #include "stallscope/utf8.h"
 
 #define TYPE_NAME_MAX 256
-#define MRO_MAX       64
+#define MRO_MAX	      64
 
 /* Bits of tp_flags, the same in 3.8 to 3.15 (Include/object.h). */
 enum {

@@ -16,9 +16,9 @@ enum py_line_format { PY_LINES_LNOTAB, PY_LINES_LINETABLE, PY_LINES_LOCATIONS };
 
 /* Where asyncio keeps its tasks. */
 enum py_task_source {
-	PY_TASKS_ALL,       /* 3.8-3.11: asyncio.tasks._all_tasks, a WeakSet */
+	PY_TASKS_ALL,	    /* 3.8-3.11: asyncio.tasks._all_tasks, a WeakSet */
 	PY_TASKS_SCHEDULED, /* 3.12-3.13: _scheduled_tasks, a WeakSet, and _eager_tasks, a set */
-	PY_TASKS_LISTS,     /* 3.14+: lists of thread and interpreter, and the WeakSet */
+	PY_TASKS_LISTS,	    /* 3.14+: lists of thread and interpreter, and the WeakSet */
 };
 
 /* Where the running loop of a thread is. */
@@ -33,17 +33,19 @@ struct cpython_ops {
 	enum py_line_format lines;
 	enum py_task_source tasks;
 	enum py_running_loop running_loop;
-	int instr_scale;     /* 3.8-3.10: bytes per unit of f_lasti */
-	bool code_in_bytes;  /* 3.8-3.10: the bytecode is a bytes object */
-	bool gil_in_runtime; /* up to 3.11; later each interpreter points to its GIL */
-	uint8_t shim_owner;  /* frames with this owner or a higher one have no code */
-	bool int_has_tag;    /* 3.12+: lv_tag instead of a signed ob_size */
-	uint64_t ref_mask;   /* bits of a stack reference that are the address */
+	int instr_scale;		  /* 3.8-3.10: bytes per unit of f_lasti */
+	bool code_in_bytes;		  /* 3.8-3.10: the bytecode is a bytes object */
+	bool gil_in_runtime;		  /* up to 3.11; later each interpreter points to its GIL */
+	uint8_t shim_owner;		  /* frames with this owner or a higher one have no code */
+	bool int_has_tag;		  /* 3.12+: lv_tag instead of a signed ob_size */
+	uint64_t ref_mask;		  /* bits of a stack reference that are the address */
 	uint8_t sip_compress, sip_finish; /* rounds of the hash of str */
 	uint8_t ft_str_shift; /* free-threaded builds: where the kind is in a str's state */
 
 	/* The innermost frame of a thread. */
 	uint64_t (*top_frame)(struct python *py, uint64_t tstate);
+	/* True for the frame of a generator or coroutine. */
+	bool (*frame_is_gen)(struct python *py, uint64_t address);
 	/* A frame record from its address; code UINT32_MAX for one without code. */
 	bool (*frame)(struct python *py, uint64_t address, struct py_frame *ret);
 	/* State, frame and delegate of a generator, coroutine or async generator. */
@@ -58,9 +60,11 @@ struct cpython_ops {
 const struct cpython_ops *cpython_ops_get(int minor);
 
 /* The pieces that rows are made of. */
-uint64_t frame_top_object(struct python *py, uint64_t tstate);  /* frame.c */
+uint64_t frame_top_object(struct python *py, uint64_t tstate); /* frame.c */
 uint64_t frame_top_cframe(struct python *py, uint64_t tstate);
 uint64_t frame_top_current(struct python *py, uint64_t tstate);
+bool frame_is_gen_object(struct python *py, uint64_t address);
+bool frame_is_gen_interpreter(struct python *py, uint64_t address);
 bool frame_read_object(struct python *py, uint64_t address, struct py_frame *ret);
 bool frame_read_interpreter(struct python *py, uint64_t address, struct py_frame *ret);
 

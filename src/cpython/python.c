@@ -86,8 +86,9 @@ static bool find_runtime(struct python *py, struct error *err)
 			seen = version_from_name(maps->v[i].file.path);
 	}
 	if (seen.minor >= 0) {
-		error_set(err, ERR_UNSUPPORTED, "process %d runs Python %d.%d, which has no _PyRuntime",
-			  py->proc->pid, seen.major, seen.minor);
+		error_set(err, ERR_UNSUPPORTED,
+			  "process %d runs Python %d.%d, which has no _PyRuntime", py->proc->pid,
+			  seen.major, seen.minor);
 		return error_hint(err, "stallscope reads CPython 3.%d to 3.%d", OLDEST_MINOR,
 				  NEWEST_MINOR);
 	}
@@ -136,8 +137,8 @@ static void use_asyncio_debug(struct python *py)
 		struct elf_module mod;
 		uint64_t addr, size;
 
-		if (m->offset != 0 || (m != py->module.first &&
-				       strncmp(base_name(m->file.path), "_asyncio", 8) != 0))
+		if (m->offset != 0 ||
+		    (m != py->module.first && strncmp(base_name(m->file.path), "_asyncio", 8) != 0))
 			continue;
 		if (elf_module_open(py->rd.src, maps, m, &mod, NULL) &&
 		    elf_section(&mod, ".AsyncioDebug", &addr, &size, NULL) &&
@@ -176,8 +177,8 @@ static bool use_layout(struct python *py, int minor, struct error *err)
 	if (layout_fits(py))
 		return true;
 	return error_set(err, ERR_UNSUPPORTED,
-			 "CPython 3.%d of process %d does not have the layout this build knows", minor,
-			 py->proc->pid);
+			 "CPython 3.%d of process %d does not have the layout this build knows",
+			 minor, py->proc->pid);
 }
 
 /* Without Py_Version (before 3.11) sys.hexversion tells the rest, and corrects a wrong name. */
@@ -196,8 +197,9 @@ static struct version sys_version(struct python *py)
 
 static bool unsupported(const struct python *py, struct version v, struct error *err)
 {
-	error_set(err, ERR_UNSUPPORTED, "process %d runs CPython %d.%d, which this build cannot read",
-		  py->proc->pid, v.major, v.minor);
+	error_set(err, ERR_UNSUPPORTED,
+		  "process %d runs CPython %d.%d, which this build cannot read", py->proc->pid,
+		  v.major, v.minor);
 	return error_hint(err, "stallscope reads CPython 3.%d to 3.%d", OLDEST_MINOR, NEWEST_MINOR);
 }
 
@@ -289,8 +291,8 @@ bool python_open(struct source *src, const struct process *proc, struct python *
 	}
 	if (!py->types.code) {
 		python_close(py);
-		return error_set(err, ERR_UNSUPPORTED, "the Python in process %d does not export PyCode_Type",
-				 proc->pid);
+		return error_set(err, ERR_UNSUPPORTED,
+				 "the Python in process %d does not export PyCode_Type", proc->pid);
 	}
 	*ret = py;
 	return true;

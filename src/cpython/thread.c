@@ -35,7 +35,8 @@ static int32_t native_tid(struct python *py, uint64_t tstate, uint64_t ident)
 	return tid > 0 && tid <= 1 << 22 ? (int32_t)tid : 0;
 }
 
-/* The loop that asyncio calls running in this thread. A forked child inherits a holder that is not its own. */
+/* The loop that asyncio calls running in this thread. A forked child inherits a holder that is not
+ * its own. */
 static uint64_t running_loop(struct python *py, uint64_t tstate)
 {
 	static const char *const names[] = {"__asyncio_running_event_loop__"};

@@ -9,7 +9,7 @@
 
 #include "rules.h"
 
-#define MANY_CALLBACKS 50 /* a batch that is called a flood */
+#define MANY_CALLBACKS 50   /* a batch that is called a flood */
 #define HUGE_BATCH     1000 /* one that is, whatever its callbacks cost */
 #define ON_CPU_RATIO   0.5
 
@@ -25,7 +25,8 @@ static void set(struct verdict *v, enum verdict_id id, enum confidence confidenc
 	snprintf(v->kind, sizeof(v->kind), "%s", kind);
 }
 
-/* ---- the whole process ------------------------------------------------------------------------ */
+/* ---- the whole process ------------------------------------------------------------------------
+ */
 
 static bool process_stopped(const struct facts *f)
 {
@@ -63,8 +64,10 @@ static void explain_no_loop(const struct facts *f, struct verdict *v)
 {
 	set(v, VERDICT_NO_LOOP, CONFIDENCE_CERTAIN, "");
 	v->title = "no asyncio event loop runs in any thread";
-	v->advice = "a child process may be the one with the loop, or the program has not started it";
-	add_evidence(v, "sys.modules", "asyncio is %simported", f->snap->asyncio_loaded ? "" : "not ");
+	v->advice =
+		"a child process may be the one with the loop, or the program has not started it";
+	add_evidence(v, "sys.modules", "asyncio is %simported",
+		     f->snap->asyncio_loaded ? "" : "not ");
 	add_evidence(v, "thread states", "%zu threads, none runs a loop", f->snap->n_threads);
 }
 
@@ -74,7 +77,8 @@ static const struct rule process_rules[] = {
 	{"no-loop", no_loop, explain_no_loop},
 };
 
-/* ---- one loop ------------------------------------------------------------------------------------ */
+/* ---- one loop
+ * ------------------------------------------------------------------------------------ */
 
 /* Nothing of the loop could be read: raw facts only. */
 static bool loop_unreadable(const struct facts *f)
@@ -102,15 +106,17 @@ static void explain_unsure(const struct facts *f, struct verdict *v)
 	set(v, VERDICT_UNSURE, CONFIDENCE_LOW, "");
 	v->title = "the loop could not be read";
 	v->advice = "look again; if it stays, run stallscope doctor";
-	add_evidence(v, "frames", "%s", f->loop->have_run ? "the loop object did not read"
-							  : "no _run_once frame in its thread");
+	add_evidence(v, "frames", "%s",
+		     f->loop->have_run ? "the loop object did not read"
+				       : "no _run_once frame in its thread");
 }
 
 static bool late(const struct facts *f)
 {
 	double worst = f->loop->info.worst_late * 1e9;
 
-	return f->held_now || f->worst_held_ns >= f->threshold_ns || worst >= (double)f->threshold_ns;
+	return f->held_now || f->worst_held_ns >= f->threshold_ns ||
+	       worst >= (double)f->threshold_ns;
 }
 
 /* The loop's thread sleeps on the GIL in most looks: another thread has it. */
@@ -141,8 +147,9 @@ static void explain_starved_gil(const struct facts *f, struct verdict *v)
 	if (v->culprit.holder != SNAP_NONE)
 		add_evidence(v, "GIL state", "held by thread %d (%s)",
 			     s->threads[v->culprit.holder].os.tid,
-			     s->threads[v->culprit.holder].name ? s->threads[v->culprit.holder].name
-							       : s->threads[v->culprit.holder].os_name);
+			     s->threads[v->culprit.holder].name
+				     ? s->threads[v->culprit.holder].name
+				     : s->threads[v->culprit.holder].os_name);
 }
 
 /* Runnable, but others run: state R does not mean "on CPU". */
@@ -166,8 +173,7 @@ static void explain_starved_cpu(const struct facts *f, struct verdict *v)
 static bool inside_flood(const struct facts *f)
 {
 	if (f->index_moved || f->turn_moved)
-		return f->max_batch >= MANY_CALLBACKS &&
-		       f->turn_s * 1e9 >= (double)f->threshold_ns;
+		return f->max_batch >= MANY_CALLBACKS && f->turn_s * 1e9 >= (double)f->threshold_ns;
 	return false;
 }
 
@@ -188,12 +194,18 @@ static bool saturated(const struct facts *f)
 	static const double busy = 0.9;
 
 	return f->looks > 1 && (f->turn_moved || f->index_moved) && !f->waited &&
-	       f->max_batch >= HUGE_BATCH && f->on_cpu >= busy;
+	       f->max_batch >= HUGE_BATCH && f->on_cpu >= 0 && f->on_cpu + f->run_queue >= busy;
+}
+
+/* One look at a turn of many thousands that has begun: whatever they cost, they are too many. */
+static bool enormous(const struct facts *f)
+{
+	return f->looks == 1 && f->max_batch >= 5 * HUGE_BATCH && !f->held_now;
 }
 
 static bool overloaded(const struct facts *f)
 {
-	return inside_flood(f) || flood_at_one_look(f) || saturated(f);
+	return inside_flood(f) || flood_at_one_look(f) || saturated(f) || enormous(f);
 }
 
 static void explain_overloaded(const struct facts *f, struct verdict *v)
@@ -204,13 +216,14 @@ static void explain_overloaded(const struct facts *f, struct verdict *v)
 	if (f->turn_s > seconds(v->lag_ns))
 		v->lag_ns = (int64_t)(f->turn_s * 1e9);
 	v->title = "too many ready callbacks";
-	v->advice = "bound the concurrency: asyncio.Semaphore, a fixed pool of workers on a bounded "
-		    "Queue, or TaskGroup in batches";
+	v->advice =
+		"bound the concurrency: asyncio.Semaphore, a fixed pool of workers on a bounded "
+		"Queue, or TaskGroup in batches";
 	add_evidence(v, "_run_once locals", "largest batch %lld callbacks, one turn %.3f s",
 		     (long long)f->max_batch, f->turn_s);
 	if (f->looks > 1)
-		add_evidence(v, "looks", "the callback changed between %zu looks in %.0f ms", f->looks,
-			     f->window_s * 1e3);
+		add_evidence(v, "looks", "the callback changed between %zu looks in %.0f ms",
+			     f->looks, f->window_s * 1e3);
 }
 
 static bool on_cpu(const struct facts *f)
@@ -254,7 +267,8 @@ static void stall_evidence(const struct facts *f, struct verdict *v)
 	const struct aio_run *run = &f->loop->run;
 
 	if (run->have_batch)
-		add_evidence(v, "_run_once locals", "select returned %.3f s ago, callback %lld of %lld",
+		add_evidence(v, "_run_once locals",
+			     "select returned %.3f s ago, callback %lld of %lld",
 			     seconds(f->loop->held_ns), (long long)run->index + 1,
 			     (long long)run->ntodo);
 	else if (f->loop->held_is_lower)

@@ -70,7 +70,8 @@ static double seconds(int64_t ns)
 	return (double)ns / 1e9;
 }
 
-/* ---- pieces of the outer object ------------------------------------------------------------------ */
+/* ---- pieces of the outer object
+ * ------------------------------------------------------------------ */
 
 static void put(struct writer *w, const char *text)
 {
@@ -91,14 +92,16 @@ static void put_member(struct writer *w, const char *key, json_t *value)
 	put_value(w, value);
 }
 
-/* ---- frames ----------------------------------------------------------------------------------------- */
+/* ---- frames
+ * ----------------------------------------------------------------------------------------- */
 
 static json_t *task_frame(const struct snapshot *s, const struct snap_frame *f)
 {
 	const struct snap_code *c = snap_code_of(s, f);
 
-	return json_pack("{ss ss ss so sb}", "function", c->function, "qualname", c->qualname, "file",
-			 c->file, "line", count(f->at.line > 0 ? f->at.line : -1), "own", c->own);
+	return json_pack("{ss ss ss so sb}", "function", c->function, "qualname", c->qualname,
+			 "file", c->file, "line", count(f->at.line > 0 ? f->at.line : -1), "own",
+			 c->own);
 }
 
 static json_t *task_id(const struct snapshot *s, uint32_t task)
@@ -121,7 +124,8 @@ static json_t *thread_frame(const struct snapshot *s, const struct snap_frame *f
 	return frame;
 }
 
-/* ---- head --------------------------------------------------------------------------------------------- */
+/* ---- head
+ * --------------------------------------------------------------------------------------------- */
 
 static json_t *labels(const struct render_options *o)
 {
@@ -139,8 +143,9 @@ static json_t *tool(const struct writer *w)
 
 	return json_pack("{ss sI sf sf sI sI si si ss}", "version", PACKAGE_VERSION, "looks",
 			 (json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
-			 seconds((int64_t)s->read_ns), "bytes_read", (json_int_t)s->stats.bytes_read,
-			 "system_calls", (json_int_t)s->stats.system_calls, "paused_us", 0, "retries",
+			 seconds((int64_t)s->read_ns), "bytes_read",
+			 (json_int_t)s->stats.bytes_read, "system_calls",
+			 (json_int_t)s->stats.system_calls, "paused_us", 0, "retries",
 			 (int)s->retries, "consistency", words[s->consistency]);
 }
 
@@ -170,11 +175,13 @@ static json_t *process(const struct snapshot *s)
 			 p->ns_pid, "command", command, "started",
 			 wall_time(started / 10000000 * 10000000), "uid", (int)p->uid, "executable",
 			 string(p->executable), "container", string(p->container), "cgroup",
-			 string(p->cgroup), "threads", (json_int_t)s->n_threads, "children", "python",
-			 python(s));
+			 string(p->cgroup), "threads", (json_int_t)s->n_threads, "children",
+			 "python", python(s));
 }
 
-/* ---- loops ----------------------------------------------------------------------------------------------- */
+/* ---- loops
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static json_t *batch(const struct snapshot *s, const struct snap_loop *l)
 {
@@ -185,7 +192,8 @@ static json_t *batch(const struct snapshot *s, const struct snap_loop *l)
 		return json_null();
 	return json_pack("{sI sI so so}", "index", (json_int_t)l->run.index, "of",
 			 (json_int_t)l->run.ntodo, "callback",
-			 string(l->have_callback ? l->callback.name : NULL), "callback_task", hex(task));
+			 string(l->have_callback ? l->callback.name : NULL), "callback_task",
+			 hex(task));
 }
 
 static json_t *executor(const struct aio_loop *info)
@@ -193,8 +201,8 @@ static json_t *executor(const struct aio_loop *info)
 	if (!info->have_executor)
 		return json_null();
 	return json_pack("{so so so so}", "max", count(info->executor_max), "threads",
-			 count(info->executor_threads), "idle", count(info->executor_idle), "queued",
-			 count(info->executor_queued));
+			 count(info->executor_threads), "idle", count(info->executor_idle),
+			 "queued", count(info->executor_queued));
 }
 
 static json_t *who(const struct snapshot *s, const struct verdict *v)
@@ -210,7 +218,8 @@ static json_t *who(const struct snapshot *s, const struct verdict *v)
 	json_object_del(frame, "own");
 	json_object_set_new(frame, "source", c->source[0] ? json_string(c->source) : json_null());
 	json_object_set_new(frame, "task",
-			    c->task == SNAP_NONE ? json_null() : json_string(s->tasks[c->task].name));
+			    c->task == SNAP_NONE ? json_null()
+						 : json_string(s->tasks[c->task].name));
 	return frame;
 }
 
@@ -220,10 +229,11 @@ static json_t *what(const struct snapshot *s, const struct verdict *v)
 
 	if (c->leaf == SNAP_NONE)
 		return json_null();
-	return json_pack("{sn ss sn ss so so so sn sn sn sn sn}", "library", "title", v->title, "rule",
-			 "leaf", snap_code_of(s, &s->frames[c->leaf])->qualname, "system_call",
-			 string(c->system_call), "on_cpu_ratio", number(v->on_cpu >= 0, v->on_cpu), "fd",
-			 count(c->fd), "peer", "path", "tcp_state", "timeout_s", "holder_thread");
+	return json_pack("{sn ss sn ss so so so sn sn sn sn sn}", "library", "title", v->title,
+			 "rule", "leaf", snap_code_of(s, &s->frames[c->leaf])->qualname,
+			 "system_call", string(c->system_call), "on_cpu_ratio",
+			 number(v->on_cpu >= 0, v->on_cpu), "fd", count(c->fd), "peer", "path",
+			 "tcp_state", "timeout_s", "holder_thread");
 }
 
 static json_t *evidence(const struct verdict *v)
@@ -231,8 +241,8 @@ static json_t *evidence(const struct verdict *v)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < v->n_evidence; i++)
-		json_array_append_new(array, json_pack("{ss ss}", "fact", v->evidence[i].fact, "source",
-						       v->evidence[i].source));
+		json_array_append_new(array, json_pack("{ss ss}", "fact", v->evidence[i].fact,
+						       "source", v->evidence[i].source));
 	return array;
 }
 
@@ -250,10 +260,11 @@ static json_t *group(const struct snapshot *s, const struct task_group *g)
 	}
 	for (uint32_t i = t->stack.n; i-- > 0;)
 		json_array_append_new(
-			via, json_string(snap_code_of(s, snap_frame_at(s, &t->stack, i))->qualname));
-	return json_pack("{sI so so so so sn sb}", "count", (json_int_t)g->count, "where", where, "via",
-			 via, "waits_on", string(t->what), "title", string(t->what), "oldest_s",
-			 "oldest_is_lower_bound", 1);
+			via,
+			json_string(snap_code_of(s, snap_frame_at(s, &t->stack, i))->qualname));
+	return json_pack("{sI so so so so sn sb}", "count", (json_int_t)g->count, "where", where,
+			 "via", via, "waits_on", string(t->what), "title", string(t->what),
+			 "oldest_s", "oldest_is_lower_bound", 1);
 }
 
 static json_t *groups(const struct snapshot *s, uint32_t loop)
@@ -290,15 +301,16 @@ static json_t *task_counts(const struct snapshot *s, uint32_t loop)
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (s->tasks[i].loop == loop)
 			states[s->tasks[i].state]++;
-	return json_pack("{sI sI sI sI sI sI sI sn sn}", "total", total, "read", total - torn, "torn",
-			 torn, "pending", states[SNAP_TASK_PENDING], "running",
+	return json_pack("{sI sI sI sI sI sI sI sn sn}", "total", total, "read", total - torn,
+			 "torn", torn, "pending", states[SNAP_TASK_PENDING], "running",
 			 states[SNAP_TASK_RUNNING], "ready", states[SNAP_TASK_READY], "cancelling",
 			 states[SNAP_TASK_CANCELLING], "unowned", "created_per_s");
 }
 
 static const char *phase_word(enum snap_phase phase)
 {
-	static const char *const words[] = {"not running", "select", "processing", "callbacks", NULL};
+	static const char *const words[] = {"not running", "select", "processing", "callbacks",
+					    NULL};
 
 	return words[phase];
 }
@@ -312,11 +324,11 @@ static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
 	bool late = info->timers_late >= 0;
 
 	json_object_set_new(loop, "phase", string(phase_word(l->phase)));
-	json_object_set_new(loop, "select",
-			    json_pack("{so so}", "entered_s_ago",
-				      number(l->have_select, seconds(l->select_ns)), "timeout_s",
-				      number(l->run.have_timeout && !l->run.timeout_none,
-					     l->run.timeout)));
+	json_object_set_new(
+		loop, "select",
+		json_pack("{so so}", "entered_s_ago", number(l->have_select, seconds(l->select_ns)),
+			  "timeout_s",
+			  number(l->run.have_timeout && !l->run.timeout_none, l->run.timeout)));
 	json_object_set_new(loop, "batch", batch(w->s, l));
 	json_object_set_new(loop, "ready", count(info->ready));
 	json_object_set_new(loop, "timers", count(info->timers));
@@ -336,15 +348,15 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 	const struct verdict *v = &w->d->loops[i];
 	json_t *loop;
 
-	loop = json_pack("{so si ss ss ss so ss so so so so sf}", "id", hex(l->run.loop), "thread",
-			 s->threads[l->thread].os.tid, "implementation",
-			 l->info.is_uvloop ? "uvloop" : "asyncio", "class", l->info.class_name,
-			 "verdict", verdict_word(v->id), "kind", string(v->kind[0] ? v->kind : NULL),
-			 "confidence", confidence_word(v->confidence), "held_s",
-			 number(v->have_held, seconds(v->held_ns)), "held_bound", string(v->held_bound),
-			 "same_callback",
-			 v->same_callback < 0 ? json_null() : json_boolean(v->same_callback), "lag_s",
-			 json_real(seconds(v->lag_ns)), "threshold_s", w->o->threshold_s);
+	loop = json_pack(
+		"{so si ss ss ss so ss so so so so sf}", "id", hex(l->run.loop), "thread",
+		s->threads[l->thread].os.tid, "implementation",
+		l->info.is_uvloop ? "uvloop" : "asyncio", "class", l->info.class_name, "verdict",
+		verdict_word(v->id), "kind", string(v->kind[0] ? v->kind : NULL), "confidence",
+		confidence_word(v->confidence), "held_s", number(v->have_held, seconds(v->held_ns)),
+		"held_bound", string(v->held_bound), "same_callback",
+		v->same_callback < 0 ? json_null() : json_boolean(v->same_callback), "lag_s",
+		json_real(seconds(v->lag_ns)), "threshold_s", w->o->threshold_s);
 	add_loop_state(w, i, loop);
 	json_object_set_new(loop, "who", who(s, v));
 	json_object_set_new(loop, "what", what(s, v));
@@ -355,7 +367,8 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 	return loop;
 }
 
-/* ---- tasks and threads ------------------------------------------------------------------------------------- */
+/* ---- tasks and threads
+ * ------------------------------------------------------------------------------------- */
 
 static json_t *waits_on(const struct snap_task *t)
 {
@@ -363,8 +376,9 @@ static json_t *waits_on(const struct snap_task *t)
 
 	if (t->wait == SNAP_WAIT_NOTHING && !t->what)
 		return json_null();
-	return json_pack("{so so so sn so}", "kind", string(words[t->wait]), "id", hex(t->waits_for),
-			 "what", string(t->what), "resource", "left_s", number(t->have_left, t->left_s));
+	return json_pack("{so so so sn so}", "kind", string(words[t->wait]), "id",
+			 hex(t->waits_for), "what", string(t->what), "resource", "left_s",
+			 number(t->have_left, t->left_s));
 }
 
 static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
@@ -374,11 +388,11 @@ static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
 
 	for (uint32_t i = 0; i < t->stack.n; i++)
 		json_array_append_new(stack, task_frame(s, snap_frame_at(s, &t->stack, i)));
-	return json_pack("{so ss so ss ss sI sn so so s[] sb}", "id", hex(t->id), "name", t->name, "loop",
-			 t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop), "state",
-			 words[t->state], "coroutine", t->coroutine, "cancelling",
-			 (json_int_t)t->cancelling, "seen_s", "stack", stack, "waits_on", waits_on(t),
-			 "awaited_by", "torn", t->torn);
+	return json_pack(
+		"{so ss so ss ss sI sn so so s[] sb}", "id", hex(t->id), "name", t->name, "loop",
+		t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop), "state",
+		words[t->state], "coroutine", t->coroutine, "cancelling", (json_int_t)t->cancelling,
+		"seen_s", "stack", stack, "waits_on", waits_on(t), "awaited_by", "torn", t->torn);
 }
 
 static json_t *call_args(const struct os_thread *os)
@@ -420,22 +434,23 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 
 	for (uint32_t i = 0; i < t->stack.n; i++)
 		json_array_append_new(frames, thread_frame(s, snap_frame_at(s, &t->stack, i)));
-	thread = json_pack("{si so so so so so so so so}", "id", t->os.tid, "name", string(t->name),
-			   "os_name", string(t->os_name), "on_cpu_ratio",
-			   number(v && v->on_cpu >= 0, v ? v->on_cpu : 0), "run_queue_ratio",
-			   number(v && v->run_queue >= 0, v ? v->run_queue : 0), "has_gil",
-			   t->is_python ? json_boolean(t->holds_gil) : json_null(), "waits_for_gil",
-			   t->is_python ? json_boolean(t->waits_for_gil) : json_null(), "interpreter",
-			   t->interpreter == SNAP_NONE ? json_null()
-						       : json_integer((json_int_t)t->interpreter),
-			   "loop",
-			   t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
+	thread = json_pack(
+		"{si so so so so so so so so}", "id", t->os.tid, "name", string(t->name), "os_name",
+		string(t->os_name), "on_cpu_ratio", number(v && v->on_cpu >= 0, v ? v->on_cpu : 0),
+		"run_queue_ratio", number(v && v->run_queue >= 0, v ? v->run_queue : 0), "has_gil",
+		t->is_python ? json_boolean(t->holds_gil) : json_null(), "waits_for_gil",
+		t->is_python ? json_boolean(t->waits_for_gil) : json_null(), "interpreter",
+		t->interpreter == SNAP_NONE ? json_null()
+					    : json_integer((json_int_t)t->interpreter),
+		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
 	add_os(&t->os, thread);
 	json_object_set_new(thread, "frames", frames);
 	return thread;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void put_head(struct writer *w)
 {

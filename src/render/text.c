@@ -21,7 +21,8 @@ struct text {
 	struct strbuf line; /* being made: cut to the width when it ends */
 };
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines -------------------------------------------------------------------------------------
+ */
 
 static void end_line(struct text *t)
 {
@@ -82,7 +83,8 @@ static const char *verdict_color(enum verdict_id id)
 	}
 }
 
-/* ---- head ------------------------------------------------------------------------------------------ */
+/* ---- head
+ * ------------------------------------------------------------------------------------------ */
 
 static void first_line(struct text *t, const struct verdict *v)
 {
@@ -135,7 +137,8 @@ static void command_line(struct text *t, const struct snap_loop *loop)
 	end_line(t);
 }
 
-/* ---- stalled ------------------------------------------------------------------------------------------ */
+/* ---- stalled
+ * ------------------------------------------------------------------------------------------ */
 
 static void place(const struct text *t, const struct snap_frame *f, struct strbuf *out)
 {
@@ -216,12 +219,15 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 	else
 		LINE(t, "It %s.", v->title);
 	if (l->run.have_batch && l->run.index > 0)
-		LINE(t, "  batch      callback %lld of %lld of this turn: its own share is at most that",
+		LINE(t,
+		     "  batch      callback %lld of %lld of this turn: its own share is at most "
+		     "that",
 		     (long long)l->run.index + 1, (long long)l->run.ntodo);
 	suffering(t, l);
 }
 
-/* ---- overloaded, healthy, the rest --------------------------------------------------------------------- */
+/* ---- overloaded, healthy, the rest
+ * --------------------------------------------------------------------- */
 
 static void overloaded_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
@@ -231,7 +237,8 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 	LINE(t, "%s", "");
 	strbuf_addf(&t->line, "The loop turns, but one turn takes %s", turn);
 	if (l->run.have_batch)
-		strbuf_addf(&t->line, ": %lld callbacks were ready at once", (long long)l->run.ntodo);
+		strbuf_addf(&t->line, ": %lld callbacks were ready at once",
+			    (long long)l->run.ntodo);
 	end_line(t);
 	if (v->callback_s >= 0)
 		LINE(t, "(about %.0f us each). No single callback is slow.", v->callback_s * 1e6);
@@ -269,7 +276,8 @@ static void starved_text(struct text *t, const struct snap_loop *l, const struct
 
 	format_duration(late, sizeof(late), v->lag_ns);
 	LINE(t, "%s", "");
-	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.", late, v->title);
+	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.", late,
+		 v->title);
 	wrap(t, "", line);
 	suffering(t, l);
 }
@@ -280,7 +288,9 @@ static void plain_text(struct text *t, const struct verdict *v)
 	LINE(t, "The process is %s.", v->title);
 }
 
-/* ---- stack ------------------------------------------------------------------------------------------------ */
+/* ---- stack
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void frame_line(struct text *t, const struct snap_frame *f, const struct verdict *v)
 {
@@ -345,7 +355,9 @@ static void holder_stack(struct text *t, const struct verdict *v)
 	stack_text(t, &thread->stack, NULL);
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------------------- */
+/* ---- tasks
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static const char *const state_words[] = {"running", "ready", "pending", "cancelling"};
 
@@ -431,7 +443,9 @@ static void tasks_of(struct text *t, uint32_t loop)
 		tasks_text(t, loop);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void advice(struct text *t, const struct verdict *v)
 {

@@ -20,12 +20,12 @@ struct builder {
 	size_t n_interps, n_py_threads;
 	struct aio_modules *modules; /* by interpreter */
 	struct py_frame *frames;     /* scratch, PY_MAX_FRAMES */
-	uint32_t *thread_of;         /* python thread -> snapshot thread */
+	uint32_t *thread_of;	     /* python thread -> snapshot thread */
 
-	struct addrmap code_map;     /* index into py->codes -> index into s->codes */
-	struct addrmap loop_map;     /* loop address -> index into s->loops */
-	struct addrmap task_map;     /* task address -> index into s->tasks */
-	struct addrmap string_map;   /* address of a str object -> index into strings */
+	struct addrmap code_map;   /* index into py->codes -> index into s->codes */
+	struct addrmap loop_map;   /* loop address -> index into s->loops */
+	struct addrmap task_map;   /* task address -> index into s->tasks */
+	struct addrmap string_map; /* address of a str object -> index into strings */
 	const char **strings;
 	size_t n_strings, strings_cap;
 

@@ -143,10 +143,11 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 	return true;
 }
 
-/* ---- the series as text ----------------------------------------------------------------------- */
+/* ---- the series as text -----------------------------------------------------------------------
+ */
 
-#define LOOK_FORMAT                                                                                \
-	"%" PRIu64 " %" PRIx64 " %d %d %d %d %" PRId64 " %" PRId64 " %" PRIx64 " %a %" PRIx64      \
+#define LOOK_FORMAT                                                                           \
+	"%" PRIu64 " %" PRIx64 " %d %d %d %d %" PRId64 " %" PRId64 " %" PRIx64 " %a %" PRIx64 \
 	" %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %d %" PRId64 " %" PRIx64 "\n"
 
 void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out)

@@ -34,7 +34,8 @@ static void read_held(struct builder *b, struct snap_loop *loop)
 	int64_t now = (int64_t)b->s->clock_ns, end = seconds_to_ns(loop->run.end_time);
 
 	if (!now) {
-		build_problem(b, "the core does not say when it was taken: times are unknown", "core");
+		build_problem(b, "the core does not say when it was taken: times are unknown",
+			      "core");
 		return;
 	}
 	if (end < (int64_t)b->proc->started_ns - 1000000000 || end > now + 1000000000) {
@@ -51,8 +52,9 @@ static void read_select(struct builder *b, struct snap_loop *loop)
 	double entered;
 	int64_t ns;
 
-	if (!b->s->clock_ns || !loop->run.have_timeout || loop->run.timeout_none || loop->run.timeout <= 0 ||
-	    loop->run.timeout >= LONGEST_TIMEOUT_S || loop->info.timers <= 0)
+	if (!b->s->clock_ns || !loop->run.have_timeout || loop->run.timeout_none ||
+	    loop->run.timeout <= 0 || loop->run.timeout >= LONGEST_TIMEOUT_S ||
+	    loop->info.timers <= 0)
 		return;
 	entered = loop->info.first_when - loop->run.timeout;
 	ns = (int64_t)b->s->clock_ns - seconds_to_ns(entered);

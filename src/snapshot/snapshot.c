@@ -45,7 +45,7 @@ const char *build_string(struct builder *b, uint64_t object, size_t max)
 static bool is_own(const char *file)
 {
 	static const char *const foreign[] = {"/site-packages/", "/dist-packages/", "/lib/python3.",
-					      "/lib64/python3.", "/lib/python3/", ".zip/"};
+					      "/lib64/python3.", "/lib/python3/",   ".zip/"};
 
 	if (file[0] == '<' && strcmp(file, "<stdin>") != 0 && strcmp(file, "<string>") != 0)
 		return false;
@@ -93,7 +93,8 @@ struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, 
 	return stack;
 }
 
-/* ---- taking one ------------------------------------------------------------------------------- */
+/* ---- taking one -------------------------------------------------------------------------------
+ */
 
 static void forget_parts(struct builder *b)
 {
@@ -193,8 +194,7 @@ static void name_threads(struct builder *b)
 		const struct py_thread *t = &b->py_threads[i];
 
 		if (aio_thread_name(b->py, &b->modules[t->interpreter], t->ident, &name))
-			b->s->threads[i].name =
-				arena_strndup(&b->s->arena, name.data, name.len);
+			b->s->threads[i].name = arena_strndup(&b->s->arena, name.data, name.len);
 	}
 }
 

@@ -63,7 +63,8 @@ static void mark_frames(struct builder *b, const struct snap_stack *stack, uint3
 	}
 }
 
-/* ---- one task ---------------------------------------------------------------------------------- */
+/* ---- one task ----------------------------------------------------------------------------------
+ */
 
 static void describe_wait(struct builder *b, const struct aio_task *raw,
 			  const struct aio_link *links, size_t n, struct snap_task *task)
@@ -74,7 +75,7 @@ static void describe_wait(struct builder *b, const struct aio_task *raw,
 	if (raw->waiter) {
 		task->waits_for = raw->waiter;
 		task->wait = py_task_kind(b->py, raw->waiter) != PY_TASK_NOT ? SNAP_WAIT_TASK
-									      : SNAP_WAIT_FUTURE;
+									     : SNAP_WAIT_FUTURE;
 	} else if (n && links[n - 1].kind == AIO_LINK_OPAQUE && task->state != SNAP_TASK_READY) {
 		task->wait = SNAP_WAIT_OTHER;
 	}
@@ -131,7 +132,8 @@ static void fill_task(struct builder *b, const struct aio_task *raw, uint32_t in
 	describe_wait(b, raw, links, n, task);
 }
 
-/* ---- all tasks ----------------------------------------------------------------------------------- */
+/* ---- all tasks
+ * ----------------------------------------------------------------------------------- */
 
 struct raw_tasks {
 	struct aio_task *v;

@@ -77,8 +77,8 @@ static void build_thread(struct builder *b, const struct py_thread *t)
 	thread->holds_gil = t->holds_gil;
 	thread->waits_for_gil = t->waits_for_gil;
 	thread->os.ns_tid = t->tid;
-	thread->stack_failed = !python_stack(b->py, t->tstate, b->frames, PY_MAX_FRAMES, &n,
-					     &truncated, NULL);
+	thread->stack_failed =
+		!python_stack(b->py, t->tstate, b->frames, PY_MAX_FRAMES, &n, &truncated, NULL);
 	if (thread->stack_failed)
 		build_problem(b, "the stack of a thread changed while it was read", "thread");
 	thread->stack = build_stack(b, b->frames, n, truncated);
@@ -100,7 +100,8 @@ bool build_threads(struct builder *b, struct error *err)
 	return true;
 }
 
-/* ---- the kernel's view ------------------------------------------------------------------------ */
+/* ---- the kernel's view ------------------------------------------------------------------------
+ */
 
 bool waits_for_gil(const struct snapshot *s, const struct os_thread *os)
 {

@@ -51,10 +51,10 @@ struct item {
 	enum item_kind kind;
 	char *key;
 	struct strbuf data;
-	bool failed;           /* the answer was an error of this code */
+	bool failed; /* the answer was an error of this code */
 	enum error_code code;
-	bool newer;            /* ITEM_LINE */
-	uint32_t next;         /* item of the same hash */
+	bool newer;    /* ITEM_LINE */
+	uint32_t next; /* item of the same hash */
 };
 
 struct page_ref {
@@ -69,7 +69,8 @@ const struct item **source_items(const struct source *src, size_t *n);
 struct page_ref *source_pages(const struct source *src, size_t *n);
 
 /* Key of a piece of a mapped file: path, offset and length. */
-void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset, size_t len);
+void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset,
+		     size_t len);
 void source_line_key(struct strbuf *key, const char *path, uint32_t line);
 
 #endif

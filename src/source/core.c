@@ -12,7 +12,8 @@
 #include "corefile.h"
 #include "stallscope/cleanup.h"
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------
+ */
 
 static const struct core_segment *find_segment(const struct core *core, uint64_t addr)
 {
@@ -118,7 +119,8 @@ static ssize_t core_read(void *self, uint64_t addr, void *buf, size_t len)
 	return pread(core->fd, buf, len, (off_t)(s->offset + at));
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------ */
+/* ---- answers
+ * ------------------------------------------------------------------------------------------ */
 
 static const struct core_answer *find_answer(const struct core *core, enum item_kind kind,
 					     const char *key)
@@ -172,7 +174,8 @@ static bool core_file_read(void *self, const struct source_file *file, uint64_t 
 		if (!give(core, find_answer(core, ITEM_FILE, key.data), key.data, &data, err))
 			return false;
 		if (data.len != len)
-			return error_set(err, ERR_BAD_FILE, "%s: a recorded piece is cut", core->path);
+			return error_set(err, ERR_BAD_FILE, "%s: a recorded piece is cut",
+					 core->path);
 		memcpy(buf, data.data, len);
 		return true;
 	}
@@ -259,7 +262,8 @@ static const struct source_ops core_ops = {
 	.recorded = true,
 };
 
-/* ---- opening -------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * -------------------------------------------------------------------------------------------- */
 
 static bool read_at(const struct core *core, uint64_t offset, void *buf, size_t len)
 {
@@ -270,7 +274,8 @@ static bool read_at(const struct core *core, uint64_t offset, void *buf, size_t 
 static bool not_a_core(const struct core *core, const char *why, struct error *err)
 {
 	error_set(err, ERR_BAD_FILE, "%s is not a core that can be read: %s", core->path, why);
-	return error_hint(err, "a file of stallscope --save, of gcore, or a core of a 64-bit process");
+	return error_hint(err,
+			  "a file of stallscope --save, of gcore, or a core of a 64-bit process");
 }
 
 static bool add_notes(struct core *core, const Elf64_Phdr *ph, struct error *err)

@@ -19,7 +19,7 @@ struct core_segment {
 struct core_mapping {
 	uint64_t start, end, offset;
 	const char *path;
-	int fd;      /* -1 not opened, -2 not usable */
+	int fd; /* -1 not opened, -2 not usable */
 };
 
 struct core_thread {
@@ -39,10 +39,10 @@ struct core {
 	int fd;
 	uint64_t size;
 	char *path;
-	bool sparse;                   /* one of ours */
+	bool sparse; /* one of ours */
 	pid_t pid;
-	uint64_t clock_ns, wall_ns;    /* 0: unknown */
-	char *notes;                   /* all note segments */
+	uint64_t clock_ns, wall_ns; /* 0: unknown */
+	char *notes;		    /* all note segments */
 	size_t notes_len;
 	struct arena arena;
 	struct core_segment *segments; /* sorted by address */
@@ -57,7 +57,7 @@ struct core {
 	size_t n_user_notes, user_notes_cap;
 	char command[81], name[17], state;
 	unsigned uid, gid, ppid;
-	uint64_t phdr;                 /* AT_PHDR: lies in the executable; 0 unknown */
+	uint64_t phdr; /* AT_PHDR: lies in the executable; 0 unknown */
 };
 
 /* Reads the notes into the struct. False: they are not what a core has. */

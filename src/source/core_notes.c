@@ -16,7 +16,8 @@ struct note {
 	size_t len;
 };
 
-/* ---- ours ----------------------------------------------------------------------------------------- */
+/* ---- ours
+ * ----------------------------------------------------------------------------------------- */
 
 static void take_meta(struct core *core, const struct note *note)
 {
@@ -92,7 +93,8 @@ static bool take_ours(struct core *core, const struct note *note)
 	}
 }
 
-/* ---- the system's ------------------------------------------------------------------------------------ */
+/* ---- the system's
+ * ------------------------------------------------------------------------------------ */
 
 static void take_psinfo(struct core *core, const struct note *note)
 {
@@ -197,7 +199,8 @@ bool core_read_notes(struct core *core, struct error *err)
 		memcpy(&head, core->notes + at, sizeof(head));
 		at += sizeof(head);
 		left = core->notes_len - at;
-		if (padded(head.n_namesz) > left || padded(head.n_descsz) > left - padded(head.n_namesz))
+		if (padded(head.n_namesz) > left ||
+		    padded(head.n_descsz) > left - padded(head.n_namesz))
 			break;
 		note.name = core->notes + at;
 		note.desc = note.name + padded(head.n_namesz);
@@ -213,7 +216,8 @@ bool core_read_notes(struct core *core, struct error *err)
 	return true;
 }
 
-/* ---- /proc of a core that has none --------------------------------------------------------------------- */
+/* ---- /proc of a core that has none
+ * --------------------------------------------------------------------- */
 
 static void make_maps(const struct core *core, struct strbuf *text)
 {
@@ -243,12 +247,12 @@ static void make_stat(const struct core *core, int tid, char state, struct strbu
 
 static void make_status(const struct core *core, struct strbuf *text)
 {
-	strbuf_addf(text,
-		    "Name:\t%s\nState:\tS (sleeping)\nTgid:\t%d\nPid:\t%d\nPPid:\t%u\nTracerPid:\t0\n"
-		    "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nNSpid:\t%d\nThreads:\t%zu\n",
-		    core->name, core->pid, core->pid, core->ppid, core->uid, core->uid, core->uid,
-		    core->uid, core->gid, core->gid, core->gid, core->gid, core->pid,
-		    core->n_threads);
+	strbuf_addf(
+		text,
+		"Name:\t%s\nState:\tS (sleeping)\nTgid:\t%d\nPid:\t%d\nPPid:\t%u\nTracerPid:\t0\n"
+		"Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nNSpid:\t%d\nThreads:\t%zu\n",
+		core->name, core->pid, core->pid, core->ppid, core->uid, core->uid, core->uid,
+		core->uid, core->gid, core->gid, core->gid, core->gid, core->pid, core->n_threads);
 }
 
 static void make_cmdline(const struct core *core, struct strbuf *text)

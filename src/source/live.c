@@ -22,7 +22,7 @@
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 
-#define PF_KTHREAD    0x00200000u
+#define PF_KTHREAD	0x00200000u
 #define SOURCE_TEXT_MAX (16 << 20) /* bytes of a source file that is searched for a line */
 
 struct live {
@@ -30,11 +30,11 @@ struct live {
 	int pidfd;  /* -1: this kernel has none */
 	int procfd; /* O_PATH of /proc/PID */
 	int mem;
-	int root;   /* O_PATH of /proc/PID/root, -1 until asked */
+	int root;		  /* O_PATH of /proc/PID/root, -1 until asked */
 	int64_t monotonic_offset; /* of the target's time namespace, ns */
-	uint64_t probe;           /* an address that was readable once: alive while it still is */
-	int64_t started_wall;     /* seconds, for "source is newer"; 0 unknown */
-	char *file_path;          /* the mapped file opened last */
+	uint64_t probe;		  /* an address that was readable once: alive while it still is */
+	int64_t started_wall;	  /* seconds, for "source is newer"; 0 unknown */
+	char *file_path;	  /* the mapped file opened last */
 	int file;
 };
 
@@ -46,7 +46,8 @@ static uint64_t clock_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- /proc ------------------------------------------------------------------------------------- */
+/* ---- /proc -------------------------------------------------------------------------------------
+ */
 
 /* Reads until the end in one or two calls for ordinary files. */
 static bool read_all(int fd, struct strbuf *text, int *sys)
@@ -77,7 +78,8 @@ static bool proc_failed(const struct live *l, const char *path, int sys, struct 
 	return error_sys(err, ERR_ABSENT, sys, "/proc/%d/%s", l->pid, path);
 }
 
-static bool read_link(const struct live *l, const char *path, struct strbuf *text, struct error *err)
+static bool read_link(const struct live *l, const char *path, struct strbuf *text,
+		      struct error *err)
 {
 	char *room = strbuf_room(text, 4096);
 	ssize_t n = readlinkat(l->procfd, path, room, 4096);
@@ -129,7 +131,8 @@ static bool live_proc(void *self, const char *path, struct strbuf *text, struct 
 	return true;
 }
 
-/* ---- memory and life ----------------------------------------------------------------------------- */
+/* ---- memory and life
+ * ----------------------------------------------------------------------------- */
 
 static ssize_t live_read(void *self, uint64_t addr, void *buf, size_t len)
 {
@@ -185,7 +188,8 @@ static void live_close(void *self)
 	free(l);
 }
 
-/* ---- files as the target sees them ------------------------------------------------------------------ */
+/* ---- files as the target sees them
+ * ------------------------------------------------------------------ */
 
 static int open_in(int dir, const char *path, uint64_t resolve)
 {
@@ -233,13 +237,15 @@ static int live_file_open(void *self, const struct source_file *file, struct err
 
 	fd = accept(open_in_root(l, file->path), file, false);
 	if (fd < 0) {
-		snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, file->start, file->end);
+		snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, file->start,
+			 file->end);
 		fd = accept(openat(l->procfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), file, true);
 	}
 	if (fd < 0)
 		fd = accept(openat(l->procfd, "exe", O_RDONLY | O_CLOEXEC), file, false);
 	if (fd < 0) /* a chroot in our own mount namespace: maps shows our own paths */
-		fd = accept(open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), file, false);
+		fd = accept(open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), file,
+			    false);
 	if (fd < 0)
 		error_set(err, ERR_ABSENT, "%s: the mapped file cannot be opened", file->path);
 	return fd;
@@ -284,8 +290,9 @@ static bool pick_line(int fd, size_t size, uint32_t line, struct strbuf *out)
 	p = text.data;
 	end = p + text.len;
 	while (p && --line)
-		p = memchr(p, '\n', (size_t)(end - p)) ? (const char *)memchr(p, '\n', (size_t)(end - p)) + 1
-						       : NULL;
+		p = memchr(p, '\n', (size_t)(end - p))
+			    ? (const char *)memchr(p, '\n', (size_t)(end - p)) + 1
+			    : NULL;
 	if (!p || p >= end)
 		return false;
 	end = memchr(p, '\n', (size_t)(end - p)) ? memchr(p, '\n', (size_t)(end - p)) : end;
@@ -315,7 +322,8 @@ static bool live_line(void *self, const char *path, uint32_t line, struct strbuf
 	return true;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------- */
 
 static const struct source_ops live_ops = {
 	.read = live_read,
@@ -352,30 +360,46 @@ static bool brief_stat(const struct live *l, struct brief_stat *ret)
 		return false;
 	snprintf(ret->comm, sizeof(ret->comm), "%.*s", (int)(close - open - 1), open + 1);
 	return sscanf(close + 1,
-		      " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		      " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		      "%llu",
 		      &ret->state, &ret->parent, &ret->flags, &ret->started) == 4;
 }
 
-/* Our own clock is in our time namespace; the target may live in another. */
+/* "monotonic SECONDS NS" of a timens_offsets, in ns. */
+static int64_t offset_in(const char *text)
+{
+	long long seconds = 0, ns = 0;
+	const char *p = strstr(text, "monotonic");
+
+	if (!p || sscanf(p, "monotonic %lld %lld", &seconds, &ns) != 2)
+		return 0;
+	return seconds * 1000000000 + ns;
+}
+
+static int64_t own_offset(void)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	cleanup_fd int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
+	int sys;
+
+	return fd >= 0 && read_all(fd, &text, &sys) ? offset_in(text.data) : 0;
+}
+
+/* What to add to our clock: both namespaces are offset against the machine's. */
 static int64_t monotonic_offset(const struct live *l)
 {
-	cleanup_strbuf struct strbuf theirs = STRBUF_INIT, ours = STRBUF_INIT, text = STRBUF_INIT;
-	long long seconds = 0, ns = 0;
+	cleanup_strbuf struct strbuf theirs = STRBUF_INIT, text = STRBUF_INIT;
 	char self[64];
 	ssize_t n;
-	const char *p;
 
 	if (!read_link(l, "ns/time", &theirs, NULL))
 		return 0;
-	n = readlink("/proc/self/ns/time", self, sizeof(self) - 1);
+	n = readlink("/proc/self/ns/time", self, sizeof(self));
 	if (n <= 0 || ((size_t)n == theirs.len && !memcmp(self, theirs.data, theirs.len)))
 		return 0;
 	if (!live_proc((void *)l, "timens_offsets", &text, NULL))
 		return 0;
-	p = strstr(text.data, "monotonic");
-	if (!p || sscanf(p, "monotonic %lld %lld", &seconds, &ns) != 2)
-		return 0;
-	return seconds * 1000000000 + ns;
+	return offset_in(text.data) - own_offset();
 }
 
 /* A process whose first thread ended: its memory is reached through a thread that lives. */
@@ -407,7 +431,8 @@ static bool refuse(const struct live *l, int sys, struct error *err)
 		return error_hint(err, "its parent, process %d, has not collected it", st.parent);
 	}
 	if (st.state && st.flags & PF_KTHREAD)
-		return error_set(err, ERR_NOT_PYTHON, "process %d is a thread of the kernel", l->pid);
+		return error_set(err, ERR_NOT_PYTHON, "process %d is a thread of the kernel",
+				 l->pid);
 	if (sys == ESRCH || sys == ENOENT)
 		return error_set(err, ERR_NO_PROCESS, "process %d ended", l->pid);
 	return permission_error(l->pid, sys, err);

@@ -104,14 +104,17 @@ static bool invisible(pid_t pid, struct error *err)
 	if (kill(pid, 0) && errno == ESRCH)
 		return error_set(err, ERR_NO_PROCESS, "no process with pid %d", pid);
 	error_set(err, ERR_PERMISSION, "process %d exists, but /proc/%d cannot be seen", pid, pid);
-	return error_hint(err, "/proc is mounted with hidepid, or belongs to another pid namespace: "
-			       "run as root, or in the namespace of the process");
+	return error_hint(err,
+			  "/proc is mounted with hidepid, or belongs to another pid namespace: "
+			  "run as root, or in the namespace of the process");
 }
 
-static bool as_other_user(pid_t pid, const struct credentials *them, unsigned uid, struct error *err)
+static bool as_other_user(pid_t pid, const struct credentials *them, unsigned uid,
+			  struct error *err)
 {
-	error_set(err, ERR_PERMISSION, "process %d belongs to uid %u; this is uid %u without CAP_SYS_PTRACE",
-		  pid, them->uid[1], uid);
+	error_set(err, ERR_PERMISSION,
+		  "process %d belongs to uid %u; this is uid %u without CAP_SYS_PTRACE", pid,
+		  them->uid[1], uid);
 	return error_hint(err, "%s", sudo());
 }
 
@@ -122,26 +125,30 @@ static bool as_root(pid_t pid, const struct credentials *us, const struct creden
 		error_set(err, ERR_PERMISSION,
 			  "process %d holds capabilities that this root lacks (0x%" PRIx64 ")", pid,
 			  them->permitted & ~us->permitted);
-		return error_hint(err, "start this container with --cap-add SYS_PTRACE, or run from the "
-				       "host with the host's pid");
+		return error_hint(err,
+				  "start this container with --cap-add SYS_PTRACE, or run from the "
+				  "host with the host's pid");
 	}
-	error_set(err, ERR_PERMISSION, "process %d: root without CAP_SYS_PTRACE, as in a container", pid);
-	return error_hint(err, "start the container with --cap-add SYS_PTRACE, or run from the host "
-			       "with the host's pid");
+	error_set(err, ERR_PERMISSION, "process %d: root without CAP_SYS_PTRACE, as in a container",
+		  pid);
+	return error_hint(err,
+			  "start the container with --cap-add SYS_PTRACE, or run from the host "
+			  "with the host's pid");
 }
 
 static bool as_same_user(pid_t pid, const struct credentials *them, struct error *err)
 {
 	if (!ids_equal(them->gid, getegid())) {
-		error_set(err, ERR_PERMISSION, "process %d has gid %u, this is gid %u", pid, them->gid[1],
-			  getegid());
-		return error_hint(err, "all of real, effective and saved uid and gid must match; %s",
-				  sudo());
+		error_set(err, ERR_PERMISSION, "process %d has gid %u, this is gid %u", pid,
+			  them->gid[1], getegid());
+		return error_hint(
+			err, "all of real, effective and saved uid and gid must match; %s", sudo());
 	}
 	if (proc_owned_by_root(pid)) {
 		error_set(err, ERR_PERMISSION, "process %d is not dumpable", pid);
-		return error_hint(err, "it called prctl(PR_SET_DUMPABLE, 0) or has file capabilities: "
-				       "CAP_SYS_PTRACE is needed (sudo stallscope ...)");
+		return error_hint(err,
+				  "it called prctl(PR_SET_DUMPABLE, 0) or has file capabilities: "
+				  "CAP_SYS_PTRACE is needed (sudo stallscope ...)");
 	}
 	error_set(err, ERR_PERMISSION, "process %d of the same user may not be read", pid);
 	return error_hint(err, "a security module (SELinux, AppArmor) or seccomp may forbid it; %s",
@@ -170,8 +177,8 @@ bool permission_error(pid_t pid, int sys, struct error *err)
 	if (!ids_equal(them.uid, us.uid[1]))
 		return as_other_user(pid, &them, us.uid[1], err);
 	if (scope > 0) {
-		error_set(err, ERR_PERMISSION, "process %d may not be read: yama ptrace_scope is %d", pid,
-			  scope);
+		error_set(err, ERR_PERMISSION,
+			  "process %d may not be read: yama ptrace_scope is %d", pid, scope);
 		return error_hint(err, scope == 3 ? "no process may be read until the next boot"
 						  : "sudo stallscope ..., or as root: "
 						    "sysctl kernel.yama.ptrace_scope=0");

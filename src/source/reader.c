@@ -18,13 +18,13 @@ void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 	memset(buf, 0, len);
 }
 
-#define DEFINE_LOAD(name, type)                                                                    \
-	type name(struct reader *rd, uint64_t addr)                                                \
-	{                                                                                          \
-		type value;                                                                        \
-                                                                                                   \
-		rd_bytes(rd, addr, &value, sizeof(value));                                         \
-		return value;                                                                      \
+#define DEFINE_LOAD(name, type)                            \
+	type name(struct reader *rd, uint64_t addr)        \
+	{                                                  \
+		type value;                                \
+                                                           \
+		rd_bytes(rd, addr, &value, sizeof(value)); \
+		return value;                              \
 	}
 
 DEFINE_LOAD(rd_u64, uint64_t)

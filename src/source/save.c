@@ -26,14 +26,16 @@ struct run {
 	size_t first, n; /* pages */
 };
 
-/* ---- notes --------------------------------------------------------------------------------------- */
+/* ---- notes
+ * --------------------------------------------------------------------------------------- */
 
 static void align4(struct strbuf *sb)
 {
 	strbuf_pad(sb, 0, (4 - sb->len % 4) % 4);
 }
 
-static void add_note(struct strbuf *notes, const char *name, uint32_t type, const void *data, size_t len)
+static void add_note(struct strbuf *notes, const char *name, uint32_t type, const void *data,
+		     size_t len)
 {
 	Elf64_Nhdr head = {(uint32_t)strlen(name) + 1, (uint32_t)len, type};
 
@@ -186,7 +188,8 @@ static void build_notes(const struct source *src, uint64_t clock_ns, uint64_t wa
 	}
 }
 
-/* ---- segments ---------------------------------------------------------------------------------------- */
+/* ---- segments
+ * ---------------------------------------------------------------------------------------- */
 
 static struct run *find_runs(const struct page_ref *pages, size_t n, size_t *n_runs)
 {
@@ -207,7 +210,8 @@ static struct run *find_runs(const struct page_ref *pages, size_t n, size_t *n_r
 }
 
 /* More segments than e_phnum can count: the number is in section header 0 (PN_XNUM). */
-static void build_headers(const struct run *runs, size_t n_runs, size_t notes_len, struct strbuf *out)
+static void build_headers(const struct run *runs, size_t n_runs, size_t notes_len,
+			  struct strbuf *out)
 {
 	uint64_t phnum = n_runs + 1, offset;
 	Elf64_Ehdr eh = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
@@ -228,9 +232,11 @@ static void build_headers(const struct run *runs, size_t n_runs, size_t notes_le
 	if (extended)
 		strbuf_add(out, &many, sizeof(many));
 	offset = eh.e_phoff + phnum * sizeof(Elf64_Phdr);
-	strbuf_add(out, &(Elf64_Phdr){.p_type = PT_NOTE, .p_offset = offset, .p_filesz = notes_len,
-				      .p_align = 4},
-		   sizeof(Elf64_Phdr));
+	strbuf_add(
+		out,
+		&(Elf64_Phdr){
+			.p_type = PT_NOTE, .p_offset = offset, .p_filesz = notes_len, .p_align = 4},
+		sizeof(Elf64_Phdr));
 	offset = (offset + notes_len + SOURCE_PAGE - 1) / SOURCE_PAGE * SOURCE_PAGE;
 	for (size_t i = 0; i < n_runs; i++) {
 		Elf64_Phdr ph = {.p_type = PT_LOAD,
@@ -261,7 +267,8 @@ static bool write_all(FILE *f, const struct strbuf *head, const struct strbuf *n
 	return ok;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------ */
+/* ---- the file
+ * ------------------------------------------------------------------------------------------ */
 
 static bool put_file(const char *path, const struct strbuf *head, const struct strbuf *notes,
 		     const struct page_ref *pages, size_t n, struct error *err)

@@ -9,7 +9,7 @@
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 
-#define PAGES_PER_BLOCK 256u  /* 1 MiB */
+#define PAGES_PER_BLOCK 256u		   /* 1 MiB */
 #define BAD_PAGE	(ADDRMAP_NONE - 1) /* in the index: known to be unreadable */
 #define GAP_PAGES	1u
 #define MAX_PAGES	(SOURCE_MAX_CACHE / SOURCE_PAGE)
@@ -19,12 +19,12 @@ struct source {
 	struct addrmap index; /* page number -> slot, or BAD_PAGE */
 	uint64_t *slot_page;  /* slot -> page number */
 	size_t slots_cap;
-	uint32_t n_slots;     /* in use */
-	char **blocks;        /* slots live in blocks of PAGES_PER_BLOCK, kept across looks */
+	uint32_t n_slots; /* in use */
+	char **blocks;	  /* slots live in blocks of PAGES_PER_BLOCK, kept across looks */
 	size_t n_blocks, blocks_cap;
-	uint64_t last_page;   /* the page found last */
+	uint64_t last_page; /* the page found last */
 	const char *last_data;
-	struct item **items;      /* each stays where it is: answers are handed out */
+	struct item **items; /* each stays where it is: answers are handed out */
 	size_t n_items, items_cap;
 	struct addrmap item_index; /* hash of kind and key -> newest item with it */
 	struct source *pinned; /* what opening the target asked; answers until the first forget */
@@ -110,7 +110,8 @@ void source_close(struct source *src)
 	free(src);
 }
 
-/* ---- pages ------------------------------------------------------------------------------------- */
+/* ---- pages -------------------------------------------------------------------------------------
+ */
 
 static char *slot_data(const struct source *src, uint32_t slot)
 {
@@ -135,8 +136,10 @@ static bool take_slots(struct source *src, uint32_t n, uint32_t *first)
 		size_t old = src->slots_cap;
 
 		src->slots_cap = src->n_blocks * PAGES_PER_BLOCK;
-		src->slot_page = mem_realloc(src->slot_page, src->slots_cap, sizeof(*src->slot_page));
-		memset(src->slot_page + old, 0xff, (src->slots_cap - old) * sizeof(*src->slot_page));
+		src->slot_page =
+			mem_realloc(src->slot_page, src->slots_cap, sizeof(*src->slot_page));
+		memset(src->slot_page + old, 0xff,
+		       (src->slots_cap - old) * sizeof(*src->slot_page));
 	}
 	*first = src->n_slots;
 	src->n_slots += n;
@@ -197,6 +200,21 @@ static const char *page_data(struct source *src, uint64_t page)
 	return src->last_data;
 }
 
+void source_reread(struct source *src, uint64_t addr, size_t len)
+{
+	for (uint64_t page = addr / SOURCE_PAGE; page <= (addr + len - 1) / SOURCE_PAGE; page++) {
+		uint32_t slot = addrmap_get(&src->index, page);
+		bool fresh = slot == ADDRMAP_NONE || slot == BAD_PAGE;
+
+		if (fresh && (!in_pin(src, page) || !take_slots(src, 1, &slot)))
+			continue;
+		if (backend_read(src, page * SOURCE_PAGE, slot_data(src, slot), SOURCE_PAGE) ==
+		    SOURCE_PAGE)
+			remember(src, page, slot);
+		src->last_data = NULL;
+	}
+}
+
 bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err)
 {
 	char *out = buf;
@@ -211,7 +229,8 @@ bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struc
 
 		if (part > len)
 			part = len;
-		data = src->last_data && src->last_page == page ? src->last_data : page_data(src, page);
+		data = src->last_data && src->last_page == page ? src->last_data
+								: page_data(src, page);
 		if (!data)
 			return error_fault(err, addr, EFAULT);
 		memcpy(out, data + offset, part);
@@ -222,7 +241,8 @@ bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struc
 	return true;
 }
 
-/* ---- many at once -------------------------------------------------------------------------------- */
+/* ---- many at once
+ * -------------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -239,14 +259,16 @@ static void read_extent(struct source *src, uint64_t first, uint32_t n)
 
 	if (!take_slots(src, n, &slot))
 		return;
-	bytes = backend_read(src, first * SOURCE_PAGE, slot_data(src, slot), (size_t)n * SOURCE_PAGE);
+	bytes = backend_read(src, first * SOURCE_PAGE, slot_data(src, slot),
+			     (size_t)n * SOURCE_PAGE);
 	got = bytes > 0 ? (uint32_t)((size_t)bytes / SOURCE_PAGE) : 0;
 	src->n_slots = slot + got;
 	for (uint32_t i = 0; i < got; i++)
 		if (addrmap_get(&src->index, first + i) == ADDRMAP_NONE)
 			remember(src, first + i, slot + i);
 		else
-			src->slot_page[slot + i] = UINT64_MAX; /* an older copy of this look counts */
+			src->slot_page[slot + i] =
+				UINT64_MAX; /* an older copy of this look counts */
 }
 
 static bool cached(const struct source *src, uint64_t page)
@@ -283,7 +305,8 @@ void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
 		read_extent(src, begin, (uint32_t)(end - begin));
 }
 
-/* ---- everything else, by key -------------------------------------------------------------------- */
+/* ---- everything else, by key --------------------------------------------------------------------
+ */
 
 /* FNV-1a; items of one hash form a chain. */
 static uint64_t item_hash(enum item_kind kind, const char *key)
@@ -362,7 +385,8 @@ bool source_proc(struct source *src, const char *path, const struct strbuf **ret
 	return true;
 }
 
-void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset, size_t len)
+void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset,
+		     size_t len)
 {
 	strbuf_addf(key, "%" PRIx64 "+%zx %s", offset, len, file->path);
 }
@@ -372,8 +396,8 @@ void source_line_key(struct strbuf *key, const char *path, uint32_t line)
 	strbuf_addf(key, "%" PRIu32 " %s", line, path);
 }
 
-bool source_file_read(struct source *src, const struct source_file *file, uint64_t offset, void *buf,
-		      size_t len, struct error *err)
+bool source_file_read(struct source *src, const struct source_file *file, uint64_t offset,
+		      void *buf, size_t len, struct error *err)
 {
 	cleanup_strbuf struct strbuf key = STRBUF_INIT;
 	struct backend *b = src->backend;
@@ -386,7 +410,8 @@ bool source_file_read(struct source *src, const struct source_file *file, uint64
 	item = find_item(src, ITEM_FILE, key.data);
 	if (!item) {
 		item = new_item(src, ITEM_FILE, key.data);
-		ok = b->ops->file_read(b->self, file, offset, strbuf_room(&item->data, len), len, err);
+		ok = b->ops->file_read(b->self, file, offset, strbuf_room(&item->data, len), len,
+				       err);
 		b->stats.system_calls++;
 		strbuf_setlen(&item->data, ok ? len : 0);
 		item->failed = !ok;
@@ -405,8 +430,8 @@ int source_file_open(struct source *src, const struct source_file *file, struct 
 	return src->backend->ops->file_open(src->backend->self, file, err);
 }
 
-bool source_line(struct source *src, const char *path, uint32_t line, struct strbuf *out, bool *newer,
-		 struct error *err)
+bool source_line(struct source *src, const char *path, uint32_t line, struct strbuf *out,
+		 bool *newer, struct error *err)
 {
 	cleanup_strbuf struct strbuf key = STRBUF_INIT;
 	struct backend *b = src->backend;
@@ -429,7 +454,8 @@ bool source_line(struct source *src, const char *path, uint32_t line, struct str
 	return true;
 }
 
-/* ---- the rest -------------------------------------------------------------------------------------- */
+/* ---- the rest
+ * -------------------------------------------------------------------------------------- */
 
 uint64_t source_clock(const struct source *src)
 {

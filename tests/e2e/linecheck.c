@@ -47,9 +47,10 @@ static bool check(struct python *py, char *text)
 		ok = ok && (!p.line || p.end_line == field(word[3], 0)) &&
 		     p.col == field(word[4], -1) && p.end_col == field(word[5], -1);
 	if (!ok)
-		printf("%s:%s +%d: line %d-%d columns %d-%d, expected %s-%s %s-%s\n", py->codes[code].file,
-		       py->codes[code].name, offset, p.line, p.end_line, p.col, p.end_col, word[2],
-		       word[3] ? word[3] : "", word[4] ? word[4] : "", word[5] ? word[5] : "");
+		printf("%s:%s +%d: line %d-%d columns %d-%d, expected %s-%s %s-%s\n",
+		       py->codes[code].file, py->codes[code].name, offset, p.line, p.end_line,
+		       p.col, p.end_col, word[2], word[3] ? word[3] : "", word[4] ? word[4] : "",
+		       word[5] ? word[5] : "");
 	return ok;
 }
 

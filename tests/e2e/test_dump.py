@@ -88,6 +88,7 @@ def test_held_four_awaits_deep(interpreter, state):
 @pytest.mark.parametrize("state", ["idle", "parked"])
 def test_healthy(interpreter, state):
     with Target(interpreter, "states.py", state) as target:
+        settle()
         document = dump(target.pid)
         loop = document["loops"][0]
         assert loop["verdict"] == "HEALTHY" and loop["phase"] == "select"
@@ -193,6 +194,7 @@ def test_two_loops(interpreter):
 
 def test_no_loop(interpreter):
     with Target(interpreter, "states.py", "sync") as target:
+        settle()
         document = dump(target.pid)
         assert document["verdict"] == "NO-LOOP" and document["loops"] == []
         assert document["threads"][0]["frames"][0]["function"] == "main_sync"
