@@ -51,7 +51,7 @@ struct culprit {
 	struct snap_stack slice; /* from the leaf to the task's step or callback */
 	const char *system_call; /* name, NULL when running or unknown */
 	int32_t fd;		 /* first argument when the call has a descriptor there; -1 */
-	char source[256];	 /* the line of `frame`, safe; "" when it cannot be had */
+	char source[512];	 /* the line of `frame`, safe; "" when it cannot be had */
 	bool source_newer;	 /* the file changed after the process began */
 };
 

@@ -136,6 +136,9 @@ struct snapshot {
 	enum snap_consistency consistency;
 	uint32_t retries;
 	const struct process *process;
+	int32_t *children; /* pids of child processes; unknown without have_children */
+	size_t n_children;
+	bool have_children;
 	char process_state;		/* of the thread group's leader */
 	int32_t tracer;			/* pid, 0 none */
 	uint64_t runtime, runtime_size; /* of _PyRuntime */

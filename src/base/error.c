@@ -10,7 +10,8 @@ static const int statuses[] = {
 #undef X
 };
 
-static void set(struct error *err, enum error_code code, int sys, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void set(struct error *err, enum error_code code,
+						      int sys, const char *fmt, va_list ap)
 {
 	err->code = code;
 	err->sys = sys;

@@ -119,7 +119,8 @@ static void fetch_source(struct look *k)
 				 (uint32_t)f->at.line, &raw, &c->source_newer, NULL))
 			continue;
 		text = raw.data + strspn(raw.data, " \t");
-		utf8_add_safe(&safe, text, strlen(text), 60);
+		/* room for 120 characters; escapes may need more, and are left out then */
+		utf8_add_safe(&safe, text, strlen(text), 120);
 		if (safe.len < sizeof(c->source))
 			memcpy(c->source, safe.data, safe.len + 1);
 	}

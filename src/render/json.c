@@ -161,6 +161,18 @@ static json_t *python(const struct snapshot *s)
 			 "debug", s->debug_build, "layout", s->layout);
 }
 
+static json_t *children(const struct snapshot *s)
+{
+	json_t *array;
+
+	if (!s->have_children)
+		return json_null();
+	array = json_array();
+	for (size_t i = 0; i < s->n_children; i++)
+		json_array_append_new(array, json_integer(s->children[i]));
+	return array;
+}
+
 static json_t *process(const struct snapshot *s)
 {
 	const struct process *p = s->process;
@@ -171,12 +183,12 @@ static json_t *process(const struct snapshot *s)
 
 	for (size_t i = 0; i < p->argc; i++)
 		json_array_append_new(command, json_string(p->command[i]));
-	return json_pack("{si si so so si so so so sI s[] so}", "pid", (int)p->pid, "ns_pid",
+	return json_pack("{si si so so si so so so sI so so}", "pid", (int)p->pid, "ns_pid",
 			 p->ns_pid, "command", command, "started",
 			 wall_time(started / 10000000 * 10000000), "uid", (int)p->uid, "executable",
 			 string(p->executable), "container", string(p->container), "cgroup",
 			 string(p->cgroup), "threads", (json_int_t)s->n_threads, "children",
-			 "python", python(s));
+			 children(s), "python", python(s));
 }
 
 /* ---- loops
@@ -389,7 +401,7 @@ static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
 	for (uint32_t i = 0; i < t->stack.n; i++)
 		json_array_append_new(stack, task_frame(s, snap_frame_at(s, &t->stack, i)));
 	return json_pack(
-		"{so ss so ss ss sI sn so so s[] sb}", "id", hex(t->id), "name", t->name, "loop",
+		"{so ss so ss ss sI sn so so sn sb}", "id", hex(t->id), "name", t->name, "loop",
 		t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop), "state",
 		words[t->state], "coroutine", t->coroutine, "cancelling", (json_int_t)t->cancelling,
 		"seen_s", "stack", stack, "waits_on", waits_on(t), "awaited_by", "torn", t->torn);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,23 @@ static void name_threads(struct builder *b)
 	}
 }
 
+/* A kernel built without CONFIG_PROC_CHILDREN does not tell. */
+static void read_children(struct builder *b)
+{
+	struct snapshot *s = b->s;
+	const struct strbuf *text;
+	size_t cap = 0;
+	char path[64];
+	int pid, used;
+
+	snprintf(path, sizeof(path), "task/%d/children", (int)b->proc->pid);
+	s->have_children = source_proc(b->py->rd.src, path, &text, NULL);
+	if (!s->have_children)
+		return;
+	for (const char *p = text->data; sscanf(p, "%d%n", &pid, &used) == 1; p += used)
+		*array_push(&s->children, &s->n_children, &cap) = pid;
+}
+
 static void judge_consistency(struct snapshot *s)
 {
 	if (s->tasks_torn || s->n_problems)
@@ -226,6 +244,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	name_threads(&b);
 	build_loops(&b);
 	build_tasks(&b, max);
+	read_children(&b);
 	build_first_look(&b);
 	judge_consistency(b.s);
 	b.s->read_ns = source_clock(py->rd.src) - begin;
@@ -239,6 +258,7 @@ void snapshot_destroy(struct snapshot *snap)
 {
 	if (!snap)
 		return;
+	free(snap->children);
 	free(snap->codes);
 	free(snap->frames);
 	free(snap->threads);

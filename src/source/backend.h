@@ -57,16 +57,12 @@ struct item {
 	uint32_t next; /* item of the same hash */
 };
 
-struct page_ref {
-	uint64_t address;
-	const void *data; /* SOURCE_PAGE bytes */
-};
-
 /* All answers of the look; the array is freed by the caller. */
 const struct item **source_items(const struct source *src, size_t *n);
 
-/* All readable pages of the look, sorted by address; freed by the caller. */
-struct page_ref *source_pages(const struct source *src, size_t *n);
+/* All memory that the look used, by quarters of pages (pages.h), sorted; freed by the caller. */
+struct quarter;
+struct quarter *source_quarters(const struct source *src, size_t *n);
 
 /* Key of a piece of a mapped file: path, offset and length. */
 void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset,

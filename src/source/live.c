@@ -109,9 +109,9 @@ static bool list_directory(const struct live *l, const char *path, struct strbuf
 	return true;
 }
 
-static bool live_proc(void *self, const char *path, struct strbuf *text, struct error *err)
+static bool read_proc(const struct live *l, const char *path, struct strbuf *text,
+		      struct error *err)
 {
-	const struct live *l = self;
 	size_t len = strlen(path);
 	int sys = 0;
 	int fd;
@@ -129,6 +129,11 @@ static bool live_proc(void *self, const char *path, struct strbuf *text, struct 
 	}
 	close(fd);
 	return true;
+}
+
+static bool live_proc(void *self, const char *path, struct strbuf *text, struct error *err)
+{
+	return read_proc(self, path, text, err);
 }
 
 /* ---- memory and life
@@ -352,7 +357,7 @@ static bool brief_stat(const struct live *l, struct brief_stat *ret)
 	const char *open, *close;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!live_proc((void *)l, "stat", &text, NULL))
+	if (!read_proc(l, "stat", &text, NULL))
 		return false;
 	open = strchr(text.data, '(');
 	close = strrchr(text.data, ')');
@@ -397,7 +402,7 @@ static int64_t monotonic_offset(const struct live *l)
 	n = readlink("/proc/self/ns/time", self, sizeof(self));
 	if (n <= 0 || ((size_t)n == theirs.len && !memcmp(self, theirs.data, theirs.len)))
 		return 0;
-	if (!live_proc((void *)l, "timens_offsets", &text, NULL))
+	if (!read_proc(l, "timens_offsets", &text, NULL))
 		return 0;
 	return offset_in(text.data) - own_offset();
 }

@@ -9,8 +9,8 @@
 #include <sys/procfs.h>
 #include <sys/stat.h>
 
-#include "backend.h"
 #include "corefile.h"
+#include "pages.h"
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 
@@ -20,10 +20,10 @@
 #define HOST_MACHINE EM_AARCH64
 #endif
 
-/* A run of pages that follow each other: one PT_LOAD. */
+/* A run of quarters that follow each other: one PT_LOAD. */
 struct run {
 	uint64_t address;
-	size_t first, n; /* pages */
+	size_t first, n; /* quarters */
 };
 
 /* ---- notes
@@ -191,7 +191,7 @@ static void build_notes(const struct source *src, uint64_t clock_ns, uint64_t wa
 /* ---- segments
  * ---------------------------------------------------------------------------------------- */
 
-static struct run *find_runs(const struct page_ref *pages, size_t n, size_t *n_runs)
+static struct run *find_runs(const struct quarter *pages, size_t n, size_t *n_runs)
 {
 	struct run *runs = NULL;
 	size_t cap = 0;
@@ -200,7 +200,7 @@ static struct run *find_runs(const struct page_ref *pages, size_t n, size_t *n_r
 	for (size_t i = 0; i < n; i++) {
 		struct run *last = *n_runs ? &runs[*n_runs - 1] : NULL;
 
-		if (last && pages[i].address == last->address + last->n * SOURCE_PAGE) {
+		if (last && pages[i].address == last->address + last->n * QUARTER) {
 			last->n++;
 			continue;
 		}
@@ -243,9 +243,9 @@ static void build_headers(const struct run *runs, size_t n_runs, size_t notes_le
 				 .p_flags = PF_R,
 				 .p_offset = offset,
 				 .p_vaddr = runs[i].address,
-				 .p_filesz = runs[i].n * SOURCE_PAGE,
-				 .p_memsz = runs[i].n * SOURCE_PAGE,
-				 .p_align = SOURCE_PAGE};
+				 .p_filesz = runs[i].n * QUARTER,
+				 .p_memsz = runs[i].n * QUARTER,
+				 .p_align = QUARTER};
 
 		strbuf_add(out, &ph, sizeof(ph));
 		offset += ph.p_filesz;
@@ -253,7 +253,7 @@ static void build_headers(const struct run *runs, size_t n_runs, size_t notes_le
 }
 
 static bool write_all(FILE *f, const struct strbuf *head, const struct strbuf *notes,
-		      const struct page_ref *pages, size_t n)
+		      const struct quarter *pages, size_t n)
 {
 	static const char zeros[SOURCE_PAGE];
 	size_t used = head->len + notes->len;
@@ -263,7 +263,7 @@ static bool write_all(FILE *f, const struct strbuf *head, const struct strbuf *n
 
 	ok = ok && fwrite(zeros, 1, pad, f) == pad;
 	for (size_t i = 0; i < n && ok; i++)
-		ok = fwrite(pages[i].data, 1, SOURCE_PAGE, f) == SOURCE_PAGE;
+		ok = fwrite(pages[i].data, 1, QUARTER, f) == QUARTER;
 	return ok;
 }
 
@@ -271,7 +271,7 @@ static bool write_all(FILE *f, const struct strbuf *head, const struct strbuf *n
  * ------------------------------------------------------------------------------------------ */
 
 static bool put_file(const char *path, const struct strbuf *head, const struct strbuf *notes,
-		     const struct page_ref *pages, size_t n, struct error *err)
+		     const struct quarter *pages, size_t n, struct error *err)
 {
 	cleanup_strbuf struct strbuf temporary = STRBUF_INIT;
 	FILE *f;
@@ -297,13 +297,13 @@ bool source_save(struct source *src, const char *path, uint64_t clock_ns, uint64
 		 const struct source_note *notes, size_t n, struct error *err)
 {
 	cleanup_strbuf struct strbuf note_text = STRBUF_INIT, head = STRBUF_INIT;
-	struct page_ref *pages;
+	struct quarter *pages;
 	struct run *runs;
 	size_t n_pages, n_runs;
 	bool ok;
 
 	build_notes(src, clock_ns, wall_ns, notes, n, &note_text);
-	pages = source_pages(src, &n_pages);
+	pages = source_quarters(src, &n_pages);
 	runs = find_runs(pages, n_pages, &n_runs);
 	build_headers(runs, n_runs, note_text.len, &head);
 	ok = put_file(path, &head, &note_text, pages, n_pages, err);

@@ -4,26 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend.h"
-#include "stallscope/addrmap.h"
+#include "pages.h"
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 
-#define PAGES_PER_BLOCK 256u		   /* 1 MiB */
-#define BAD_PAGE	(ADDRMAP_NONE - 1) /* in the index: known to be unreadable */
-#define GAP_PAGES	1u
-#define MAX_PAGES	(SOURCE_MAX_CACHE / SOURCE_PAGE)
+#define GAP_PAGES 1u /* read along between two wanted pages */
 
 struct source {
 	struct backend *backend;
-	struct addrmap index; /* page number -> slot, or BAD_PAGE */
-	uint64_t *slot_page;  /* slot -> page number */
-	size_t slots_cap;
-	uint32_t n_slots; /* in use */
-	char **blocks;	  /* slots live in blocks of PAGES_PER_BLOCK, kept across looks */
-	size_t n_blocks, blocks_cap;
-	uint64_t last_page; /* the page found last */
-	const char *last_data;
+	struct pages pages;
 	struct item **items; /* each stays where it is: answers are handed out */
 	size_t n_items, items_cap;
 	struct addrmap item_index; /* hash of kind and key -> newest item with it */
@@ -37,7 +26,7 @@ static struct source *over(struct backend *backend)
 {
 	struct source *src = mem_zalloc(1, sizeof(*src));
 
-	src->backend = backend;
+	src->backend = src->pages.backend = backend;
 	backend->references++;
 	return src;
 }
@@ -70,23 +59,20 @@ static void drop_items(struct source *src)
 
 void source_pin(struct source *src)
 {
-	struct source *pinned = over(src->backend), empty = {.backend = src->backend};
+	struct source *pinned;
 
-	if (src->pinned) {
-		source_close(pinned);
+	if (src->pinned)
 		return;
-	}
+	pinned = over(src->backend);
 	*pinned = *src;
-	*src = empty;
-	src->pinned = pinned;
+	*src = (struct source){.backend = pinned->backend, .pinned = pinned};
+	src->pages.backend = pinned->backend;
 }
 
 void source_forget(struct source *src)
 {
 	src->pinned_is_old = true;
-	addrmap_clear(&src->index);
-	src->n_slots = 0;
-	src->last_data = NULL;
+	pages_forget(&src->pages);
 	drop_items(src);
 }
 
@@ -96,13 +82,9 @@ void source_close(struct source *src)
 		return;
 	source_close(src->pinned);
 	drop_items(src);
-	for (size_t i = 0; i < src->n_blocks; i++)
-		free(src->blocks[i]);
-	free(src->blocks);
-	free(src->slot_page);
 	free(src->items);
-	addrmap_deinit(&src->index);
 	addrmap_deinit(&src->item_index);
+	pages_deinit(&src->pages);
 	if (!--src->backend->references) {
 		src->backend->ops->close(src->backend->self);
 		free(src->backend);
@@ -110,109 +92,22 @@ void source_close(struct source *src)
 	free(src);
 }
 
-/* ---- pages -------------------------------------------------------------------------------------
+/* ---- memory ------------------------------------------------------------------------------------
  */
 
-static char *slot_data(const struct source *src, uint32_t slot)
+/* The cache that answers for a page: what opening the target read does until the first forget. */
+static struct pages *pages_for(struct source *src, uint64_t page)
 {
-	return src->blocks[slot / PAGES_PER_BLOCK] + (size_t)(slot % PAGES_PER_BLOCK) * SOURCE_PAGE;
-}
-
-/* n slots that lie in one block, n <= PAGES_PER_BLOCK; the rest of a block may stay unused. */
-static bool take_slots(struct source *src, uint32_t n, uint32_t *first)
-{
-	uint32_t left = PAGES_PER_BLOCK - src->n_slots % PAGES_PER_BLOCK;
-
-	if (n > left)
-		src->n_slots += left;
-	if (src->n_slots + n > MAX_PAGES)
-		return false;
-	while (src->n_slots + n > src->n_blocks * PAGES_PER_BLOCK) {
-		char **block = array_push(&src->blocks, &src->n_blocks, &src->blocks_cap);
-
-		*block = mem_alloc((size_t)PAGES_PER_BLOCK * SOURCE_PAGE);
-	}
-	if (src->slots_cap < src->n_slots + n) {
-		size_t old = src->slots_cap;
-
-		src->slots_cap = src->n_blocks * PAGES_PER_BLOCK;
-		src->slot_page =
-			mem_realloc(src->slot_page, src->slots_cap, sizeof(*src->slot_page));
-		memset(src->slot_page + old, 0xff,
-		       (src->slots_cap - old) * sizeof(*src->slot_page));
-	}
-	*first = src->n_slots;
-	src->n_slots += n;
-	return true;
-}
-
-static void remember(struct source *src, uint64_t page, uint32_t slot)
-{
-	src->slot_page[slot] = page;
-	addrmap_put(&src->index, page, slot);
-}
-
-static ssize_t backend_read(struct source *src, uint64_t addr, void *buf, size_t len)
-{
-	struct backend *b = src->backend;
-	ssize_t n = b->ops->read(b->self, addr, buf, len);
-
-	b->stats.system_calls++;
-	if (n > 0)
-		b->stats.bytes_read += (uint64_t)n;
-	return n;
-}
-
-/* True when what opening the target read still answers for this page. */
-static bool in_pin(const struct source *src, uint64_t page)
-{
-	uint32_t slot;
-
-	if (!src->pinned || src->pinned_is_old)
-		return false;
-	slot = addrmap_get(&src->pinned->index, page);
-	return slot != ADDRMAP_NONE && slot != BAD_PAGE;
-}
-
-/* The data of a page, read when it is not there yet; NULL when it cannot be read. */
-static const char *page_data(struct source *src, uint64_t page)
-{
-	uint32_t slot = addrmap_get(&src->index, page);
-
-	if (slot == BAD_PAGE)
-		return NULL;
-	if (slot == ADDRMAP_NONE && in_pin(src, page))
-		return page_data(src->pinned, page);
-	if (slot == ADDRMAP_NONE) {
-		if (!take_slots(src, 1, &slot))
-			return NULL;
-		if (backend_read(src, page * SOURCE_PAGE, slot_data(src, slot), SOURCE_PAGE) !=
-		    SOURCE_PAGE) {
-			src->n_slots--;
-			src->backend->stats.faults++;
-			addrmap_put(&src->index, page, BAD_PAGE);
-			return NULL;
-		}
-		remember(src, page, slot);
-	}
-	src->last_page = page;
-	src->last_data = slot_data(src, slot);
-	return src->last_data;
+	if (src->pinned && !src->pinned_is_old && !pages_has(&src->pages, page) &&
+	    pages_has_data(&src->pinned->pages, page))
+		return &src->pinned->pages;
+	return &src->pages;
 }
 
 void source_reread(struct source *src, uint64_t addr, size_t len)
 {
-	for (uint64_t page = addr / SOURCE_PAGE; page <= (addr + len - 1) / SOURCE_PAGE; page++) {
-		uint32_t slot = addrmap_get(&src->index, page);
-		bool fresh = slot == ADDRMAP_NONE || slot == BAD_PAGE;
-
-		if (fresh && (!in_pin(src, page) || !take_slots(src, 1, &slot)))
-			continue;
-		if (backend_read(src, page * SOURCE_PAGE, slot_data(src, slot), SOURCE_PAGE) ==
-		    SOURCE_PAGE)
-			remember(src, page, slot);
-		src->last_data = NULL;
-	}
+	for (uint64_t page = addr / SOURCE_PAGE; page <= (addr + len - 1) / SOURCE_PAGE; page++)
+		pages_reread(pages_for(src, page), page);
 }
 
 bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err)
@@ -225,15 +120,11 @@ bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struc
 	while (len) {
 		uint64_t page = addr / SOURCE_PAGE;
 		size_t offset = addr % SOURCE_PAGE, part = SOURCE_PAGE - offset;
-		const char *data;
 
 		if (part > len)
 			part = len;
-		data = src->last_data && src->last_page == page ? src->last_data
-								: page_data(src, page);
-		if (!data)
+		if (!pages_copy(pages_for(src, page), page, offset, out, part))
 			return error_fault(err, addr, EFAULT);
-		memcpy(out, data + offset, part);
 		out += part;
 		addr += part;
 		len -= part;
@@ -251,29 +142,9 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* One extent of pages in one system call, at most a block long. */
-static void read_extent(struct source *src, uint64_t first, uint32_t n)
+static bool cached(struct source *src, uint64_t page)
 {
-	uint32_t slot, got;
-	ssize_t bytes;
-
-	if (!take_slots(src, n, &slot))
-		return;
-	bytes = backend_read(src, first * SOURCE_PAGE, slot_data(src, slot),
-			     (size_t)n * SOURCE_PAGE);
-	got = bytes > 0 ? (uint32_t)((size_t)bytes / SOURCE_PAGE) : 0;
-	src->n_slots = slot + got;
-	for (uint32_t i = 0; i < got; i++)
-		if (addrmap_get(&src->index, first + i) == ADDRMAP_NONE)
-			remember(src, first + i, slot + i);
-		else
-			src->slot_page[slot + i] =
-				UINT64_MAX; /* an older copy of this look counts */
-}
-
-static bool cached(const struct source *src, uint64_t page)
-{
-	return addrmap_get(&src->index, page) != ADDRMAP_NONE || in_pin(src, page);
+	return pages_has(pages_for(src, page), page);
 }
 
 void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
@@ -291,18 +162,18 @@ void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
 		for (; page <= last / SOURCE_PAGE; page++) {
 			if (page < end || cached(src, page))
 				continue;
-			if (end && page <= end + GAP_PAGES && page < begin + PAGES_PER_BLOCK) {
+			if (end && page <= end + GAP_PAGES && page < begin + PAGES_EXTENT) {
 				end = page + 1;
 				continue;
 			}
 			if (end)
-				read_extent(src, begin, (uint32_t)(end - begin));
+				pages_read_extent(&src->pages, begin, (uint32_t)(end - begin));
 			begin = page;
 			end = page + 1;
 		}
 	}
 	if (end)
-		read_extent(src, begin, (uint32_t)(end - begin));
+		pages_read_extent(&src->pages, begin, (uint32_t)(end - begin));
 }
 
 /* ---- everything else, by key --------------------------------------------------------------------
@@ -491,7 +362,7 @@ struct source_stats source_get_stats(const struct source *src)
 {
 	struct source_stats stats = src->backend->stats;
 
-	stats.pages = src->n_slots + (src->pinned ? src->pinned->n_slots : 0);
+	stats.pages = src->pages.n_slots + (src->pinned ? src->pinned->pages.n_slots : 0);
 	return stats;
 }
 
@@ -512,34 +383,21 @@ const struct item **source_items(const struct source *src, size_t *n)
 
 static int by_address(const void *a, const void *b)
 {
-	const struct page_ref *x = a, *y = b;
+	const struct quarter *x = a, *y = b;
 
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
-static void add_pages(const struct source *src, const struct source *newer, struct page_ref *pages,
-		      size_t *n)
-{
-	for (uint32_t i = 0; i < src->n_slots; i++) {
-		uint64_t page = src->slot_page[i];
-
-		if (addrmap_get(&src->index, page) != i ||
-		    (newer && addrmap_get(&newer->index, page) != ADDRMAP_NONE))
-			continue;
-		pages[(*n)++] = (struct page_ref){page * SOURCE_PAGE, slot_data(src, i)};
-	}
-}
-
-struct page_ref *source_pages(const struct source *src, size_t *n)
+struct quarter *source_quarters(const struct source *src, size_t *n)
 {
 	const struct source *pinned = src->pinned;
-	size_t most = src->n_slots + (pinned ? pinned->n_slots : 0);
-	struct page_ref *pages = mem_alloc((most + 1) * sizeof(*pages));
+	size_t most = 4u * ((size_t)src->pages.n_slots + (pinned ? pinned->pages.n_slots : 0));
+	struct quarter *list = mem_alloc((most + 1) * sizeof(*list));
 
 	*n = 0;
-	add_pages(src, NULL, pages, n);
+	pages_list(&src->pages, NULL, list, n);
 	if (pinned)
-		add_pages(pinned, src, pages, n);
-	qsort(pages, *n, sizeof(*pages), by_address);
-	return pages;
+		pages_list(&pinned->pages, &src->pages, list, n);
+	qsort(list, *n, sizeof(*list), by_address);
+	return list;
 }

@@ -12,7 +12,7 @@
 
 static inline char *exact_copy(const char *text, size_t len)
 {
-	char *copy = malloc(len);
+	char *copy = calloc(1, len);
 
 	if (len > 0)
 		memcpy(copy, text, len);

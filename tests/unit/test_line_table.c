@@ -14,7 +14,7 @@
 static struct py_position find(enum py_line_format format, const uint8_t *table, size_t len,
 			       int32_t first, int32_t offset)
 {
-	uint8_t *copy = malloc(len ? len : 1);
+	uint8_t *copy = calloc(1, len ? len : 1);
 	struct py_position pos;
 
 	memcpy(copy, table, len);
