@@ -92,14 +92,14 @@ static void test_libc_symbols(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		void *expected = dlsym(libc, names[i]);
 		uint64_t addr = 0, size = 0;
-		const ElfW(Sym) * sym;
+		void *entry;
 		Dl_info info;
 
 		if (!elf_symbol(&mod, names[i], &addr, &size, NULL))
 			fail_msg("%s was not found", names[i]);
 		assert_int_equal(addr, (uintptr_t)expected);
-		assert_true(dladdr1(expected, &info, (void **)&sym, RTLD_DL_SYMENT) != 0);
-		assert_int_equal(size, sym->st_size);
+		assert_true(dladdr1(expected, &info, &entry, RTLD_DL_SYMENT) != 0);
+		assert_int_equal(size, ((const ElfW(Sym) *)entry)->st_size);
 		assert_true(elf_symbol(&mod, names[i], &addr, NULL, NULL));
 	}
 	dlclose(libc);

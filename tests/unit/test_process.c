@@ -77,7 +77,8 @@ static void test_own(void **state)
 }
 
 /* Starts us again with a command line of our choosing; the child only waits to be killed. */
-static pid_t start(char *const argv[])
+/* execv takes argv without const for history alone: it changes nothing. */
+static pid_t start(const char *const argv[])
 {
 	int ready[2];
 	char c;
@@ -86,7 +87,7 @@ static pid_t start(char *const argv[])
 	assert_int_equal(pipe2(ready, 02000000 /* O_CLOEXEC */), 0);
 	pid = fork();
 	if (pid == 0) {
-		execv("/proc/self/exe", argv);
+		execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
 	close(ready[1]);
@@ -104,7 +105,7 @@ static void stop(pid_t pid)
 /* The kernel's figures are ticks of 10 ms. */
 static void test_started(void **state)
 {
-	char *const argv[] = {"sleep", NULL};
+	const char *const argv[] = {"sleep", NULL};
 	uint64_t before = now_ns();
 	pid_t pid = start(argv);
 	uint64_t after = now_ns();
@@ -121,8 +122,9 @@ static void test_started(void **state)
 
 static void test_command_line(void **state)
 {
-	char *const argv[] = {"sleep",	      "", "new\nline", "\x1b[31mred", "\xff\xfe", "naïve",
-			      "\xe2\x80\xae", "", NULL};
+	const char *const argv[] = {"sleep",	    "",		"new\nline",
+				    "\x1b[31mred",  "\xff\xfe", "naïve",
+				    "\xe2\x80\xae", "",		NULL};
 	pid_t pid = start(argv);
 	struct source *src = open_live(pid);
 	struct process *proc = read_live(src);
@@ -145,7 +147,7 @@ static void test_command_line(void **state)
 static void test_long_command_line(void **state)
 {
 	static char many[300][8], huge[100000];
-	char *argv[302] = {"sleep"};
+	const char *argv[302] = {"sleep"};
 	struct source *src;
 	struct process *proc;
 	pid_t pid;
@@ -172,7 +174,7 @@ static void test_long_command_line(void **state)
 /* 255 arguments and one: nothing is left out, nothing to hint at. */
 static void test_just_enough_arguments(void **state)
 {
-	char *argv[257] = {"sleep"};
+	const char *argv[257] = {"sleep"};
 	struct source *src;
 	struct process *proc;
 	pid_t pid;
@@ -331,7 +333,7 @@ static void test_ended_thread(void **state)
 
 static void test_ended_process(void **state)
 {
-	char *const argv[] = {"sleep", NULL};
+	const char *const argv[] = {"sleep", NULL};
 	pid_t pid = start(argv);
 	struct source *src = open_live(pid);
 	struct process *proc = (void *)1;
