@@ -111,17 +111,17 @@ async def main_parked(count):
 
 # ---- floods and batches ----------------------------------------------------------------------------
 
-async def churn(until):
+async def churn(until, work):
     while time.monotonic() < until:
-        for _ in range(60):
+        for _ in range(work):
             pass
         await asyncio.sleep(0)
 
 
-async def main_flood():
+async def main_flood(count, work):
     until = time.monotonic() + SECONDS
-    tasks = [asyncio.ensure_future(churn(until)) for _ in range(20000)]
-    truth.tell(STATE, count=20001)
+    tasks = [asyncio.ensure_future(churn(until, work)) for _ in range(count)]
+    truth.tell(STATE, count=count + 1)
     await asyncio.wait(tasks)
 
 
@@ -299,7 +299,8 @@ STATES = {
     "parked": lambda: asyncio.run(main_parked(1000)),
     "blocked": lambda: asyncio.run(main_held(time.sleep)),
     "cpu": lambda: asyncio.run(main_held(burn)),
-    "flood": lambda: asyncio.run(main_flood()),
+    "flood": lambda: asyncio.run(main_flood(20000, 60)),
+    "burst": lambda: asyncio.run(main_flood(500, 50000)),
     "callback": lambda: asyncio.run(main_callback()),
     "timers": lambda: asyncio.run(main_timers()),
     "executor": lambda: asyncio.run(main_executor()),

@@ -228,8 +228,10 @@ static void test_vdso(void **state)
 {
 	const struct mapping *m = maps_find(&maps, getauxval(AT_SYSINFO_EHDR));
 	struct elf_module mod;
-	struct timespec ts = {0, 0};
 	uint64_t addr, size;
+#if defined(__x86_64__)
+	struct timespec ts = {0, 0};
+#endif
 
 	(void)state;
 	if (!m)
