@@ -42,13 +42,19 @@ const char *build_string(struct builder *b, uint64_t object, size_t max)
 
 /* ---- code and frames ------------------------------------------------------------------------ */
 
-/* The user's own code: not what Python or a package installer put there. */
+/* The user's own code: not what Python or a package installer put there, nor generated. */
 static bool is_own(const char *file)
 {
+	static const char *const typed[] = {"<stdin>", "<string>", "<script>", "<console>",
+					    "<ipython-input"};
 	static const char *const foreign[] = {"/site-packages/", "/dist-packages/", "/lib/python3.",
 					      "/lib64/python3.", "/lib/python3/",   ".zip/"};
 
-	if (file[0] == '<' && strcmp(file, "<stdin>") != 0 && strcmp(file, "<string>") != 0)
+	if (file[0] == '<')
+		for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
+			if (!strncmp(file, typed[i], strlen(typed[i])))
+				return true;
+	if (file[0] == '<')
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
 		if (strstr(file, foreign[i]))

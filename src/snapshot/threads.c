@@ -117,29 +117,40 @@ static const char *safe_comm(struct builder *b, const char *comm)
 	return arena_strndup(&b->s->arena, text.data, text.len);
 }
 
-static struct snap_thread *python_thread(struct builder *b, const struct os_thread *os)
+/* A native thread inside a subinterpreter has a thread state in each: both are this thread. */
+static bool join_python(struct builder *b, const struct os_thread *os, const char *name)
 {
-	for (size_t i = 0; i < b->n_py_threads; i++)
-		if (b->s->threads[i].is_python &&
-		    b->s->threads[i].os.ns_tid == (os->ns_tid ? os->ns_tid : os->tid))
-			return &b->s->threads[i];
-	return NULL;
+	int32_t tid = os->ns_tid ? os->ns_tid : os->tid;
+	bool found = false;
+
+	for (size_t i = 0; i < b->n_py_threads; i++) {
+		struct snap_thread *thread = &b->s->threads[i];
+		int32_t theirs = b->py_threads[i].tid;
+
+		if (theirs != tid)
+			continue;
+		thread->os = *os;
+		thread->os_name = name;
+		thread->waits_for_gil |= waits_for_gil(b->s, os);
+		found = true;
+	}
+	return found;
 }
 
 static void join(struct builder *b, const struct os_thread *os)
 {
-	struct snap_thread *thread = python_thread(b, os);
+	const char *name = os->have_stat ? safe_comm(b, os->stat.comm) : "?";
+	struct snap_thread *thread;
 
-	if (!thread) {
-		thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
-		thread->loop = SNAP_NONE;
-		thread->interpreter = SNAP_NONE;
-	}
-	thread->os = *os;
-	thread->waits_for_gil |= waits_for_gil(b->s, os);
-	thread->os_name = os->have_stat ? safe_comm(b, os->stat.comm) : "?";
 	if (os->tid == (int32_t)b->proc->pid && os->have_stat)
 		b->s->process_state = os->stat.state;
+	if (join_python(b, os, name))
+		return;
+	thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
+	thread->loop = SNAP_NONE;
+	thread->interpreter = SNAP_NONE;
+	thread->os = *os;
+	thread->os_name = name;
 }
 
 static void name_threads(struct builder *b)

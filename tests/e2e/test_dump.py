@@ -192,6 +192,20 @@ def test_two_loops(interpreter):
         assert all("MULTI-LOOP" in loop["flags"] for loop in document["loops"])
 
 
+def test_subinterpreter(interpreter):
+    if interpreter.minor < 12:
+        pytest.skip("asyncio does not run in subinterpreters before 3.12")
+    with Target(interpreter, "states.py", "subinterpreter") as target:
+        time.sleep(1)
+        document = dump(target.pid)
+        held, idle = sorted(document["loops"], key=lambda loop: loop["verdict"], reverse=True)
+        assert (held["verdict"], idle["verdict"]) == ("STALLED", "HEALTHY")
+        assert held["who"]["function"] == "hold" and held["tasks"]["total"] == 1
+        assert held["thread"] != target.pid == idle["thread"]
+        assert len({t["interpreter"] for t in document["threads"]}) == 2
+        assert all(t["id"] > 0 and t["state"] for t in document["threads"])
+
+
 def test_no_loop(interpreter):
     with Target(interpreter, "states.py", "sync") as target:
         settle()

@@ -290,6 +290,35 @@ def main_sync():
     time.sleep(SECONDS)
 
 
+def main_subinterpreter():
+    """A loop that is held, in a thread, in an interpreter of its own."""
+    import textwrap
+    code = textwrap.dedent("""
+        import asyncio, time
+        def hold():
+            time.sleep(%f)
+        async def main():
+            hold()
+        asyncio.run(main())
+    """ % SECONDS)
+
+    def run():
+        try:
+            from concurrent import interpreters
+            interpreters.create().exec(code)
+        except ImportError:
+            try:
+                import _interpreters as interpreters
+                interpreters.exec(interpreters.create(), code)
+            except ImportError:
+                import _xxsubinterpreters as interpreters
+                interpreters.run_string(interpreters.create(), code)
+
+    threading.Thread(target=run, daemon=True).start()
+    truth.tell(STATE)
+    asyncio.run(nap())
+
+
 def main_debug():
     asyncio.run(main_held(time.sleep), debug=True)
 
@@ -310,6 +339,7 @@ STATES = {
     "unicode": lambda: asyncio.run(main_unicode()),
     "thread": main_thread_held,
     "twoloops": main_two_loops,
+    "subinterpreter": main_subinterpreter,
     "debug": main_debug,
     "sync": main_sync,
 }
