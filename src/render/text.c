@@ -3,23 +3,14 @@
  * The one-shot text. Order of importance: verdict and time in the first line (greppable), who
  * holds the loop, what it waits in, who suffers, how certain, what to do, the stack, the tasks.
  */
+#include "text.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "stallscope/render.h"
-#include "stallscope/utf8.h"
 
 #define FRAMES_SHOWN 20u
 #define GROUPS_SHOWN 10u
 #define TASKS_SHOWN  10000000u
-
-struct text {
-	const struct snapshot *s;
-	const struct diagnosis *d;
-	const struct render_options *o;
-	struct strbuf *out;
-	struct strbuf line; /* being made: cut to the width when it ends */
-};
 
 /* ---- lines -------------------------------------------------------------------------------------
  */
@@ -44,7 +35,7 @@ static void to_ascii(struct strbuf *line)
 	*line = out;
 }
 
-static void end_line(struct text *t)
+void text_end_line(struct text *t)
 {
 	if (t->o->ascii)
 		to_ascii(&t->line);
@@ -55,7 +46,7 @@ static void end_line(struct text *t)
 	strbuf_reset(&t->line);
 }
 
-#define LINE(t, ...) (strbuf_addf(&(t)->line, __VA_ARGS__), end_line(t))
+#define LINE(t, ...) (strbuf_addf(&(t)->line, __VA_ARGS__), text_end_line(t))
 
 static void color(struct text *t, const char *code)
 {
@@ -74,7 +65,7 @@ static void wrap(struct text *t, const char *prefix, const char *text)
 		size_t len = (size_t)(end - text);
 
 		if (column + len + 1 > t->o->width && column > indent) {
-			end_line(t);
+			text_end_line(t);
 			strbuf_pad(&t->line, ' ', indent);
 			column = indent;
 		}
@@ -86,7 +77,7 @@ static void wrap(struct text *t, const char *prefix, const char *text)
 		column += len;
 		text = *end ? end + 1 : end;
 	}
-	end_line(t);
+	text_end_line(t);
 }
 
 static const char *verdict_color(enum verdict_id id)
@@ -156,13 +147,13 @@ static void command_line(struct text *t, const struct snap_loop *loop)
 	room = about.len < t->o->width ? t->o->width - about.len : 20;
 	utf8_add_cut(&t->line, command.data, room, false, t->o->ascii);
 	strbuf_addstr(&t->line, about.data);
-	end_line(t);
+	text_end_line(t);
 }
 
 /* ---- stalled
  * ------------------------------------------------------------------------------------------ */
 
-static void place(const struct text *t, const struct snap_frame *f, struct strbuf *out)
+void text_place(const struct text *t, const struct snap_frame *f, struct strbuf *out)
 {
 	const struct snap_code *c = snap_code_of(t->s, f);
 
@@ -182,8 +173,8 @@ static void culprit_line(struct text *t, const struct verdict *v)
 		return;
 	}
 	strbuf_addf(&t->line, "  %s()  ", snap_code_of(t->s, &t->s->frames[c->frame])->qualname);
-	place(t, &t->s->frames[c->frame], &t->line);
-	end_line(t);
+	text_place(t, &t->s->frames[c->frame], &t->line);
+	text_end_line(t);
 	if (!c->source[0])
 		return;
 	LINE(t, "      %s%s", c->source, c->source_newer ? "   [file changed since start]" : "");
@@ -206,7 +197,7 @@ static void suffering(struct text *t, const struct snap_loop *l)
 		strbuf_addstr(&t->line, ", ");
 	}
 	strbuf_addf(&t->line, "%u tasks", l->tasks);
-	end_line(t);
+	text_end_line(t);
 }
 
 static void certainty(struct text *t, const struct verdict *v)
@@ -261,7 +252,7 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 	if (l->run.have_batch)
 		strbuf_addf(&t->line, ": %lld callbacks were ready at once",
 			    (long long)l->run.ntodo);
-	end_line(t);
+	text_end_line(t);
 	if (v->callback_s >= 0)
 		LINE(t, "(about %.0f us each). No single callback is slow.", v->callback_s * 1e6);
 	LINE(t, "%s", "");
@@ -288,7 +279,7 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 		format_duration(next, sizeof(next), (int64_t)(left * 1e9));
 		strbuf_addf(&t->line, ", next timer in %s", next);
 	}
-	end_line(t);
+	text_end_line(t);
 }
 
 /* Who holds the GIL, and where it is. */
@@ -321,13 +312,13 @@ static void frame_line(struct text *t, const struct snap_frame *f, const struct 
 	bool culprit = v && v->culprit.frame != SNAP_NONE && f == &t->s->frames[v->culprit.frame];
 	size_t used;
 
-	place(t, f, &where);
+	text_place(t, f, &where);
 	strbuf_addstr(&t->line, "  ");
 	used = utf8_add_cut(&t->line, where.data, t->o->width / 2, true, t->o->ascii);
 	strbuf_pad(&t->line, ' ', used < 29 ? 30 - used : 1);
 	strbuf_addf(&t->line, "%s%s%s", c->qualname, c->async ? "   async" : "",
 		    culprit ? "   <- yours" : "");
-	end_line(t);
+	text_end_line(t);
 }
 
 /* Long stacks keep both ends: where it began, and where it is. */
@@ -383,7 +374,7 @@ static void holder_stack(struct text *t, const struct verdict *v)
 
 static const char *const state_words[] = {"running", "ready", "pending", "cancelling"};
 
-static void waits_text(const struct snap_task *task, struct strbuf *out)
+void text_waits(const struct snap_task *task, struct strbuf *out)
 {
 	if (task->what)
 		strbuf_addstr(out, task->what);
@@ -391,7 +382,7 @@ static void waits_text(const struct snap_task *task, struct strbuf *out)
 		strbuf_addf(out, "(%s)", state_words[task->state]);
 }
 
-static const struct snap_frame *own_frame(const struct snapshot *s, const struct snap_stack *stack)
+const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack)
 {
 	for (uint32_t i = 0; i < stack->n; i++)
 		if (snap_code_of(s, snap_frame_at(s, stack, i))->own)
@@ -402,20 +393,20 @@ static const struct snap_frame *own_frame(const struct snapshot *s, const struct
 static void group_line(struct text *t, const struct task_group *g)
 {
 	const struct snap_task *task = &t->s->tasks[g->example];
-	const struct snap_frame *f = own_frame(t->s, &task->stack);
+	const struct snap_frame *f = text_own_frame(t->s, &task->stack);
 	cleanup_strbuf struct strbuf waits = STRBUF_INIT, where = STRBUF_INIT;
 	size_t used;
 
-	waits_text(task, &waits);
+	text_waits(task, &waits);
 	if (f)
-		place(t, f, &where);
+		text_place(t, f, &where);
 	strbuf_addf(&t->line, "%7u  ", g->count);
 	used = utf8_add_cut(&t->line, waits.data, 27, false, t->o->ascii);
 	strbuf_pad(&t->line, ' ', 29 - used);
 	used = utf8_add_cut(&t->line, task->coroutine, 18, false, t->o->ascii);
 	strbuf_pad(&t->line, ' ', 20 - used);
 	strbuf_addstr(&t->line, where.data);
-	end_line(t);
+	text_end_line(t);
 }
 
 static void groups_text(struct text *t, uint32_t loop)
@@ -448,7 +439,7 @@ static void tasks_text(struct text *t, uint32_t loop)
 
 		if (task->loop != loop)
 			continue;
-		waits_text(task, &waits);
+		text_waits(task, &waits);
 		LINE(t, "task %s  %s  %s%s", task->name, state_words[task->state], waits.data,
 		     task->torn ? "  (changed while it was read)" : "");
 		stack_text(t, &task->stack, NULL);
@@ -461,6 +452,8 @@ static void tasks_of(struct text *t, uint32_t loop)
 		return;
 	if (t->o->tasks == RENDER_TASKS_GROUPS)
 		groups_text(t, loop);
+	else if (t->o->tasks == RENDER_TASKS_TREE)
+		text_tree(t, loop);
 	else
 		tasks_text(t, loop);
 }

@@ -13,12 +13,16 @@ import subprocess
 import tempfile
 import time
 
+import jsonschema
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = HERE.parent / "targets"
 PROGRAM = os.environ.get("STALLSCOPE") or str(HERE.parent.parent / "build" / "stallscope")
 VERSIONS = ["3.%d" % minor for minor in range(8, 16)]
+
+
+SCHEMA = json.loads((HERE.parent.parent / "data" / "stallscope-1.schema.json").read_text())
 
 
 class Interpreter:
@@ -121,7 +125,9 @@ def dump(pid, *args):
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) == 1
-    return json.loads(lines[0])
+    document = json.loads(lines[0])
+    jsonschema.validate(document, SCHEMA)
+    return document
 
 
 def settle():

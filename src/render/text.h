@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text.h - what the files that make text share */
+#ifndef STALLSCOPE_RENDER_TEXT_H
+#define STALLSCOPE_RENDER_TEXT_H
+
+#include "stallscope/render.h"
+#include "stallscope/utf8.h"
+
+struct text {
+	const struct snapshot *s;
+	const struct diagnosis *d;
+	const struct render_options *o;
+	struct strbuf *out;
+	struct strbuf line; /* being made: cut to the width when it ends */
+};
+
+void text_end_line(struct text *t);
+
+/* "app/pricing.py:88" */
+void text_place(const struct text *t, const struct snap_frame *f, struct strbuf *out);
+
+/* What a task waits in, or its state in brackets. */
+void text_waits(const struct snap_task *task, struct strbuf *out);
+
+/* The innermost frame of the user's own, else the innermost; NULL of an empty stack. */
+const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack);
+
+/* The tasks of a loop as a tree of who awaits whom (tree.c). */
+void text_tree(struct text *t, uint32_t loop);
+
+#endif
