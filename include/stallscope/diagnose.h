@@ -50,9 +50,13 @@ struct culprit {
 	uint32_t holder;	 /* thread that holds the GIL this loop waits for; SNAP_NONE */
 	struct snap_stack slice; /* from the leaf to the task's step or callback */
 	const char *system_call; /* name, NULL when running or unknown */
-	int32_t fd;		 /* first argument when the call has a descriptor there; -1 */
-	char source[512];	 /* the line of `frame`, safe; "" when it cannot be had */
-	bool source_newer;	 /* the file changed after the process began */
+	char library[64];	 /* top-level package that was called, "" unknown */
+	const char *title;	 /* of the catalogue row that named it, NULL none */
+	const char *rule;	 /* its pattern */
+	const char *category, *advice;
+	int32_t fd;	   /* first argument when the call has a descriptor there; -1 */
+	char source[512];  /* the line of `frame`, safe; "" when it cannot be had */
+	bool source_newer; /* the file changed after the process began */
 };
 
 struct verdict {

@@ -82,6 +82,15 @@ struct snap_thread {
 
 enum snap_phase { SNAP_NOT_RUNNING, SNAP_SELECT, SNAP_PROCESSING, SNAP_CALLBACKS, SNAP_UNKNOWN };
 
+/* What the descriptor in the loop thread's system call is. */
+struct snap_wait_fd {
+	int32_t fd;		 /* -1: the call has none, or it is not known */
+	const char *peer;	 /* of a TCP connection, NULL otherwise */
+	const char *tcp_state;	 /* NULL unknown */
+	uint32_t unread, unsent; /* bytes, of a TCP connection */
+	const char *path;	 /* of anything else: file, "pipe:[7]", "socket:[9]"; or NULL */
+};
+
 struct snap_loop {
 	uint32_t thread;
 	enum snap_phase phase;
@@ -97,7 +106,8 @@ struct snap_loop {
 	bool held_is_lower; /* uvloop: a callback may have refreshed the clock */
 	bool have_select;
 	int64_t select_ns; /* already in select */
-	uint32_t outer;	   /* a loop whose callback runs this one (nested), SNAP_NONE */
+	struct snap_wait_fd wait;
+	uint32_t outer; /* a loop whose callback runs this one (nested), SNAP_NONE */
 	uint32_t tasks, tasks_torn;
 };
 

@@ -120,6 +120,19 @@ bool proc_cgroup_parse(const char *text, size_t len, struct arena *arena, struct
  */
 const char *cgroup_container_id(const char *path, struct arena *arena);
 
+/* ---- /proc/PID/net/tcp and tcp6 ------------------------------------------------------------ */
+
+struct net_peer {
+	char address[64];  /* "10.0.3.17:443", "[::1]:8080" */
+	const char *state; /* "ESTABLISHED", a literal; NULL unknown */
+	uint32_t unread;   /* bytes received and not taken */
+	uint32_t unsent;   /* bytes not acknowledged */
+	uint32_t retransmits;
+};
+
+/* The connection whose socket has this inode; false when it is not in the table. */
+bool net_tcp_find(const char *text, size_t len, uint64_t inode, struct net_peer *ret);
+
 /* ---- the process --------------------------------------------------------------------------- */
 
 /* Facts that hold for the whole life of the process, and its modules. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "culprits.h"
 #include "facts.h"
 
 static const struct call_kind kinds[] = {
@@ -89,6 +90,48 @@ static struct snap_stack slice_of(const struct facts *f)
 	return slice;
 }
 
+/* What a frame is caught in tells more than who called it: these win over everything outside. */
+static bool wins(const struct culprit_row *row)
+{
+	static const char *const inner[] = {"pool.wait", "sleep.retry", "debugger"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(inner); i++)
+		if (!strcmp(row->category, inner[i]))
+			return true;
+	return false;
+}
+
+/*
+ * WHO was called: the outermost frame of the slice that the catalogue knows, nearest to the
+ * user's code, so that requests wins over urllib3, http.client and socket.
+ */
+static void find_library(const struct facts *f, struct culprit *c)
+{
+	const struct culprit_row *found = NULL, *row;
+	const char *file = NULL;
+
+	for (uint32_t i = c->slice.n; i-- > 0;) {
+		const struct snap_code *code =
+			&f->snap->codes[f->snap->frames[c->slice.first + i].code];
+
+		row = culprits_find(code->file, code->function);
+		if (!row || (found && (!wins(row) || wins(found))))
+			continue;
+		found = row;
+		file = code->file;
+	}
+	if (!found)
+		return;
+	culprits_module(file, c->library, sizeof(c->library));
+	/* a distribution's package is known by its first name; the standard library's by all */
+	if (strstr(file, "-packages/"))
+		c->library[strcspn(c->library, ".")] = 0;
+	c->title = found->title;
+	c->rule = found->pattern;
+	c->category = found->category;
+	c->advice = found->advice;
+}
+
 void find_culprit(const struct facts *f, struct verdict *v)
 {
 	const struct snapshot *s = f->snap;
@@ -107,6 +150,7 @@ void find_culprit(const struct facts *f, struct verdict *v)
 		if (c->frame == SNAP_NONE)
 			c->frame = c->slice.first + c->slice.n - 1;
 	}
+	find_library(f, c);
 	if (!os->have_syscall || os->syscall.running || os->syscall.number < 0)
 		return;
 	c->system_call = syscall_name(os->syscall.number);

@@ -291,7 +291,12 @@ static void explain_blocked(const struct facts *f, struct verdict *v)
 	v->title = "waits";
 	v->advice = "use the async variant of this call; quick fix: await asyncio.to_thread(...)";
 	kind = call_kind(v->culprit.system_call);
-	if (kind) {
+	if (v->culprit.category && strncmp(v->culprit.category, "cpu.", 4) != 0) {
+		snprintf(text, sizeof(text), "blocked.%.20s", v->culprit.category);
+		set(v, v->id, v->confidence, text);
+		v->title = kind ? kind->title : "waits";
+		v->advice = v->culprit.advice;
+	} else if (kind) {
 		snprintf(text, sizeof(text), "blocked.%s", kind->kind);
 		set(v, v->id, v->confidence, text);
 		v->title = kind->title;
@@ -309,6 +314,10 @@ static void explain_cpu(const struct facts *f, struct verdict *v)
 	v->title = "burns CPU";
 	v->advice = "make it shorter, yield with await asyncio.sleep(0), or run it in a "
 		    "ProcessPoolExecutor; a thread helps only if the call releases the GIL";
+	if (v->culprit.category && !strncmp(v->culprit.category, "cpu.", 4)) {
+		set(v, v->id, v->confidence, v->culprit.category);
+		v->advice = v->culprit.advice;
+	}
 	stall_evidence(f, v);
 	if (f->on_cpu < 0)
 		add_evidence(v, "/proc/PID/task/TID/stat", "thread state R in the one look taken");

@@ -235,17 +235,25 @@ static json_t *who(const struct snapshot *s, const struct verdict *v)
 	return frame;
 }
 
-static json_t *what(const struct snapshot *s, const struct verdict *v)
+static json_t *rule(const struct culprit *c)
+{
+	return c->rule ? json_sprintf("py %s", c->rule) : json_null();
+}
+
+static json_t *what(const struct snapshot *s, const struct snap_loop *l, const struct verdict *v)
 {
 	const struct culprit *c = &v->culprit;
 
 	if (c->leaf == SNAP_NONE)
 		return json_null();
-	return json_pack("{sn ss sn ss so so so sn sn sn sn sn}", "library", "title", v->title,
-			 "rule", "leaf", snap_code_of(s, &s->frames[c->leaf])->qualname,
-			 "system_call", string(c->system_call), "on_cpu_ratio",
-			 number(v->on_cpu >= 0, v->on_cpu), "fd", count(c->fd), "peer", "path",
-			 "tcp_state", "timeout_s", "holder_thread");
+	return json_pack("{so ss so ss so so so so so so sn sn}", "library",
+			 string(c->library[0] ? c->library : NULL), "title",
+			 c->title ? c->title : v->title, "rule", rule(c), "leaf",
+			 snap_code_of(s, &s->frames[c->leaf])->qualname, "system_call",
+			 string(c->system_call), "on_cpu_ratio", number(v->on_cpu >= 0, v->on_cpu),
+			 "fd", count(l->wait.fd), "peer", string(l->wait.peer), "path",
+			 string(l->wait.path), "tcp_state", string(l->wait.tcp_state), "timeout_s",
+			 "holder_thread");
 }
 
 static json_t *evidence(const struct verdict *v)
@@ -371,7 +379,7 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 		json_real(seconds(v->lag_ns)), "threshold_s", w->o->threshold_s);
 	add_loop_state(w, i, loop);
 	json_object_set_new(loop, "who", who(s, v));
-	json_object_set_new(loop, "what", what(s, v));
+	json_object_set_new(loop, "what", what(s, l, v));
 	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(loop, "evidence", evidence(v));
 	json_object_set_new(loop, "flags", flags(s, l));

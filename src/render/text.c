@@ -212,6 +212,26 @@ static void certainty(struct text *t, const struct verdict *v)
 	}
 }
 
+static void library_line(struct text *t, const struct culprit *c)
+{
+	if (c->title)
+		LINE(t, "  library    %s: %s", c->library, c->title);
+}
+
+static void peer_line(struct text *t, const struct snap_wait_fd *wait)
+{
+	if (wait->peer)
+		LINE(t, "  peer       %s%s%s, %s", wait->peer, wait->tcp_state ? ", " : "",
+		     wait->tcp_state ? wait->tcp_state : "",
+		     wait->tcp_state && !strcmp(wait->tcp_state, "SYN_SENT")
+			     ? "the connection is not answered"
+		     : wait->unsent ? "does not take what was sent"
+		     : wait->unread ? "has sent data that is not read"
+				    : "nothing received");
+	else if (wait->path)
+		LINE(t, "  waits on   %s", wait->path);
+}
+
 static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	char held[32];
@@ -231,6 +251,8 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 		LINE(t, "It %s (%.0f %% on CPU).", v->title, v->on_cpu * 100);
 	else
 		LINE(t, "It %s.", v->title);
+	library_line(t, &v->culprit);
+	peer_line(t, &l->wait);
 	if (l->run.have_batch && l->run.index > 0)
 		LINE(t,
 		     "  batch      callback %lld of %lld of this turn: its own share is at most "

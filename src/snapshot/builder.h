@@ -54,6 +54,9 @@ bool build_os_threads(struct builder *b, struct error *err);
 /* Running loops: their fields, phase and held time. */
 void build_loops(struct builder *b);
 
+/* What the descriptors that loop threads wait on are. */
+void build_peers(struct builder *b);
+
 /* All tasks, and the current task of each loop. */
 void build_tasks(struct builder *b, size_t max);
 

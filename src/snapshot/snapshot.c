@@ -249,6 +249,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	read_modules(&b);
 	name_threads(&b);
 	build_loops(&b);
+	build_peers(&b);
 	build_tasks(&b, max);
 	read_children(&b);
 	build_first_look(&b);

@@ -120,6 +120,29 @@ def test_position_in_the_batch(interpreter):
         assert loop["current_task"] is None
 
 
+def test_library_and_peer_are_named(interpreter):
+    with Target(interpreter, "states.py", "http") as target:
+        settle()
+        loop = dump(target.pid)["loops"][0]
+        assert loop["verdict"] == "STALLED" and loop["kind"] == "blocked.io.http"
+        assert loop["who"]["function"] == "fetch"
+        what = loop["what"]
+        assert what["library"] == "http.client" and what["rule"] == "py http.client:getresponse"
+        assert what["system_call"] == "recvfrom" and what["fd"] > 2
+        assert what["peer"] == "127.0.0.1:%d" % target.truth["port"]
+        assert what["tcp_state"] == "ESTABLISHED"
+        text = run("dump", target.pid).stdout
+        assert "127.0.0.1:%d, ESTABLISHED, nothing received" % target.truth["port"] in text
+
+
+def test_library_that_burns_cpu(interpreter):
+    with Target(interpreter, "states.py", "json") as target:
+        settle()
+        loop = dump(target.pid)["loops"][0]
+        assert loop["verdict"] == "STALLED" and loop["kind"] == "cpu.json"
+        assert loop["who"]["function"] == "main_json" and loop["what"]["library"] == "json"
+
+
 def test_late_timers(interpreter):
     with Target(interpreter, "states.py", "timers") as target:
         time.sleep(1)

@@ -149,6 +149,34 @@ async def main_timers():
     hold(time.sleep, started, "main_timers", task=asyncio.current_task().get_name())
 
 
+def fetch(port):
+    import http.client
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", "/price")
+    return connection.getresponse()
+
+
+async def main_http():
+    """A synchronous HTTP client, and a server that accepts by its backlog and never answers."""
+    import http.client
+    import socket
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(5)
+    port = server.getsockname()[1]
+    truth.tell(STATE, port=port, function="fetch")
+    fetch(port)
+
+
+async def main_json():
+    import json
+    rows = list(range(400000))
+    truth.tell(STATE, function="main_json")
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        json.dumps(rows, indent=1)
+
+
 async def main_executor():
     from concurrent.futures import ThreadPoolExecutor
     loop = asyncio.get_running_loop()
@@ -332,6 +360,8 @@ STATES = {
     "burst": lambda: asyncio.run(main_flood(500, 50000)),
     "callback": lambda: asyncio.run(main_callback()),
     "timers": lambda: asyncio.run(main_timers()),
+    "http": lambda: asyncio.run(main_http()),
+    "json": lambda: asyncio.run(main_json()),
     "executor": lambda: asyncio.run(main_executor()),
     "gather": lambda: asyncio.run(main_gather()),
     "subclass": lambda: asyncio.run(main_subclass()),
