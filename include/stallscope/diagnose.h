@@ -54,7 +54,6 @@ struct culprit {
 	const char *title;	 /* of the catalogue row that named it, NULL none */
 	const char *rule;	 /* its pattern */
 	const char *category, *advice;
-	int32_t fd;	   /* first argument when the call has a descriptor there; -1 */
 	char source[512];  /* the line of `frame`, safe; "" when it cannot be had */
 	bool source_newer; /* the file changed after the process began */
 };

@@ -5,48 +5,47 @@
 #include "facts.h"
 
 static const struct call_kind kinds[] = {
-	{"clock_nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead", false},
-	{"nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead", false},
+	{"clock_nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead"},
+	{"nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead"},
 	{"pselect6", "sleep", "sleeps, or waits in select()",
-	 "await asyncio.sleep(), or an async client", false},
+	 "await asyncio.sleep(), or an async client"},
 	{"select", "sleep", "sleeps, or waits in select()",
-	 "await asyncio.sleep(), or an async client", false},
+	 "await asyncio.sleep(), or an async client"},
 	{"recvfrom", "io.socket", "waits to receive from a socket",
-	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)", true},
+	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)"},
 	{"recvmsg", "io.socket", "waits to receive from a socket",
-	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)", true},
+	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)"},
 	{"sendto", "io.socket", "waits to send to a socket whose peer does not read",
-	 "use an async client and await drain(); set a timeout", true},
+	 "use an async client and await drain(); set a timeout"},
 	{"sendmsg", "io.socket", "waits to send to a socket whose peer does not read",
-	 "use an async client and await drain(); set a timeout", true},
+	 "use an async client and await drain(); set a timeout"},
 	{"connect", "io.socket", "waits for a TCP connection that is not answered",
-	 "connect asynchronously, with a timeout", true},
-	{"accept", "io.socket", "waits to accept a connection", "use asyncio.start_server()", true},
-	{"accept4", "io.socket", "waits to accept a connection", "use asyncio.start_server()",
-	 true},
+	 "connect asynchronously, with a timeout"},
+	{"accept", "io.socket", "waits to accept a connection", "use asyncio.start_server()"},
+	{"accept4", "io.socket", "waits to accept a connection", "use asyncio.start_server()"},
 	{"poll", "io.socket", "waits in poll() on descriptors",
-	 "use an async client; quick fix: await asyncio.to_thread(...)", false},
+	 "use an async client; quick fix: await asyncio.to_thread(...)"},
 	{"ppoll", "io.socket", "waits in ppoll() on descriptors",
-	 "use an async client; quick fix: await asyncio.to_thread(...)", false},
+	 "use an async client; quick fix: await asyncio.to_thread(...)"},
 	{"epoll_wait", "loop.nested", "waits in an epoll that is not this loop's",
-	 "a synchronous client with an event loop of its own: use its async variant", true},
+	 "a synchronous client with an event loop of its own: use its async variant"},
 	{"epoll_pwait", "loop.nested", "waits in an epoll that is not this loop's",
-	 "a synchronous client with an event loop of its own: use its async variant", true},
+	 "a synchronous client with an event loop of its own: use its async variant"},
 	{"wait4", "proc.wait", "waits for a child process",
-	 "await asyncio.create_subprocess_exec(...)", false},
+	 "await asyncio.create_subprocess_exec(...)"},
 	{"waitid", "proc.wait", "waits for a child process",
-	 "await asyncio.create_subprocess_exec(...)", false},
-	{"read", "file.read", "waits in read()", "await asyncio.to_thread(...)", true},
-	{"pread64", "file.read", "waits in read()", "await asyncio.to_thread(...)", true},
-	{"readv", "file.read", "waits in read()", "await asyncio.to_thread(...)", true},
+	 "await asyncio.create_subprocess_exec(...)"},
+	{"read", "file.read", "waits in read()", "await asyncio.to_thread(...)"},
+	{"pread64", "file.read", "waits in read()", "await asyncio.to_thread(...)"},
+	{"readv", "file.read", "waits in read()", "await asyncio.to_thread(...)"},
 	{"write", "file.write", "waits in write(): whoever reads the other end does not",
-	 "await asyncio.to_thread(...), or find the reader", true},
-	{"openat", "file.read", "waits in open()", "await asyncio.to_thread(...)", false},
-	{"flock", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)", true},
-	{"fcntl", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)", true},
-	{"fsync", "file.write", "waits for the disk", "await asyncio.to_thread(...)", true},
+	 "await asyncio.to_thread(...), or find the reader"},
+	{"openat", "file.read", "waits in open()", "await asyncio.to_thread(...)"},
+	{"flock", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)"},
+	{"fcntl", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)"},
+	{"fsync", "file.write", "waits for the disk", "await asyncio.to_thread(...)"},
 	{"futex", "lock.thread", "waits for a lock, a queue or a future of another thread",
-	 "use the asyncio primitive, or wait in a thread: await asyncio.to_thread(...)", false},
+	 "use the asyncio primitive, or wait in a thread: await asyncio.to_thread(...)"},
 };
 
 const struct call_kind *call_kind(const char *system_call)
@@ -137,7 +136,6 @@ void find_culprit(const struct facts *f, struct verdict *v)
 	const struct snapshot *s = f->snap;
 	struct culprit *c = &v->culprit;
 	const struct os_thread *os = &f->thread->os;
-	const struct call_kind *kind;
 
 	c->slice = slice_of(f);
 	c->task = f->loop->current_task;
@@ -154,7 +152,4 @@ void find_culprit(const struct facts *f, struct verdict *v)
 	if (!os->have_syscall || os->syscall.running || os->syscall.number < 0)
 		return;
 	c->system_call = syscall_name(os->syscall.number);
-	kind = call_kind(c->system_call);
-	if (kind && kind->has_fd && os->syscall.args[0] < 1 << 30)
-		c->fd = (int32_t)os->syscall.args[0];
 }

@@ -36,11 +36,7 @@ static const struct verdict blank = {
 	.on_cpu = -1,
 	.run_queue = -1,
 	.callback_s = -1,
-	.culprit = {.frame = SNAP_NONE,
-		    .leaf = SNAP_NONE,
-		    .task = SNAP_NONE,
-		    .holder = SNAP_NONE,
-		    .fd = -1},
+	.culprit = {.frame = SNAP_NONE, .leaf = SNAP_NONE, .task = SNAP_NONE, .holder = SNAP_NONE},
 	.title = "",
 	.advice = "",
 };

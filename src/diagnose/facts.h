@@ -40,7 +40,6 @@ void find_culprit(const struct facts *f, struct verdict *v);
 /* The kind, title and advice of a blocking call, by the system call alone. */
 struct call_kind {
 	const char *call, *kind, *title, *advice;
-	bool has_fd; /* the first argument is a descriptor */
 };
 const struct call_kind *call_kind(const char *system_call);
 

@@ -243,8 +243,8 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 	LINE(t, "%s", "");
 	culprit_line(t, v);
 	LINE(t, "%s", "");
-	if (v->culprit.fd >= 0)
-		LINE(t, "It %s (%s, fd %d).", v->title, v->culprit.system_call, v->culprit.fd);
+	if (v->culprit.system_call && l->wait.fd >= 0)
+		LINE(t, "It %s (%s, fd %d).", v->title, v->culprit.system_call, l->wait.fd);
 	else if (v->culprit.system_call)
 		LINE(t, "It %s (%s).", v->title, v->culprit.system_call);
 	else if (v->on_cpu >= 0)
