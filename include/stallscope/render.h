@@ -24,6 +24,7 @@ struct render_options {
 	bool verbose; /* all frames and groups */
 	enum render_tasks tasks;
 	double threshold_s;
+	const char *host; /* where the target ran, safe; NULL unknown */
 	const struct render_label *labels;
 	size_t n_labels;
 };

@@ -16,6 +16,7 @@
 
 #define LOOK_STEP_NS 20000000 /* between light looks */
 #define RETAKES_MAX  3	      /* full looks at stalls that began while we looked */
+#define NOTE_HOST    "host"
 #define NOTE_LOOKS   "looks"
 
 struct look {
@@ -23,6 +24,7 @@ struct look {
 	const struct options *o;
 	struct snapshot *snap;
 	struct diagnosis *d;
+	struct strbuf host; /* where the target runs or ran; empty: unknown */
 };
 
 static void nap(int64_t ns)
@@ -129,14 +131,15 @@ static void fetch_source(struct look *k)
 static bool save(const struct look *k, struct error *err)
 {
 	cleanup_strbuf struct strbuf looks = STRBUF_INIT;
-	struct source_note note;
+	struct source_note notes[2];
 
 	if (!k->o->save)
 		return true;
 	snapshot_looks_write(k->snap, &looks);
-	note = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
-	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, &note,
-			   1, err);
+	notes[0] = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
+	notes[1] = (struct source_note){NOTE_HOST, k->host.data, k->host.len};
+	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, notes,
+			   ARRAY_SIZE(notes), err);
 }
 
 /* A recording brings its series of looks along. */
@@ -148,6 +151,18 @@ static bool replay(struct look *k)
 		log_warn("the series of looks in the recording is damaged: it is left out");
 	judge(k);
 	return true;
+}
+
+/* Of a recording: the host that it names, not this one. */
+static void find_host(struct look *k)
+{
+	const struct strbuf *note = source_note(k->target->src, NOTE_HOST);
+	char name[256] = "";
+
+	if (note)
+		utf8_add_safe(&k->host, note->data, note->len, 255);
+	else if (!source_is_recorded(k->target->src) && !gethostname(name, sizeof(name) - 1))
+		utf8_add_safe(&k->host, name, strlen(name), 255);
 }
 
 static size_t terminal_width(FILE *out)
@@ -180,6 +195,7 @@ static bool print(const struct look *k, FILE *out)
 				   .verbose = o->verbose > 0,
 				   .tasks = o->tasks,
 				   .threshold_s = (double)o->threshold_ns / 1e9,
+				   .host = k->host.len ? k->host.data : NULL,
 				   .labels = o->labels,
 				   .n_labels = o->n_labels};
 
@@ -201,13 +217,14 @@ static int status_of(const struct look *k)
 static int dump_one(const struct options *o, const char *argument, FILE *out)
 {
 	struct target target;
-	struct look k = {.target = &target, .o = o};
+	struct look k = {.target = &target, .o = o, .host = STRBUF_INIT};
 	struct error err;
 	int status;
 	bool ok;
 
 	if (!target_open(argument, false, &target, &err))
 		return report_error(&err);
+	find_host(&k);
 	ok = take(&k, &err);
 	if (ok)
 		ok = source_is_recorded(target.src) ? replay(&k) : watch(&k, &err);
@@ -220,6 +237,7 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 	} else {
 		status = report_error(&err);
 	}
+	strbuf_deinit(&k.host);
 	diagnosis_destroy(k.d);
 	snapshot_destroy(k.snap);
 	target_close(&target);

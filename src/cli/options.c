@@ -355,6 +355,11 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		*status = usage_error("%s", "name a process: stallscope PID");
 		return false;
 	}
+	if (o.save && o.n_targets > 1) {
+		*status = usage_error("--save takes one process, not %zu: name a file for each",
+				      o.n_targets);
+		return false;
+	}
 	if (!utf8_locale())
 		o.ascii = true;
 	*ret = o;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "config.h"
 #include "stallscope/render.h"
@@ -474,14 +473,12 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 
 static void put_head(struct writer *w)
 {
-	char host[256] = "";
 	const struct snapshot *s = w->s;
 
-	gethostname(host, sizeof(host) - 1);
 	put(w, "{\"schema\":\"stallscope/1\"");
 	put_member(w, "time", wall_time(s->wall_ns));
 	put_member(w, "monotonic_s", number(s->clock_ns != 0, seconds((int64_t)s->clock_ns)));
-	put_member(w, "host", json_string(host));
+	put_member(w, "host", string(w->o->host));
 	put_member(w, "labels", labels(w->o));
 	put_member(w, "tool", tool(w));
 	put_member(w, "process", process(s));

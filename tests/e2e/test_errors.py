@@ -70,7 +70,7 @@ def test_kernel_thread():
 @pytest.mark.parametrize("args", [["--no-such-option", "1"], ["dump"], [], ["dump", "--for", "soon", "1"],
                                   ["dump", "-f", "xml", "1"], ["dump", "--threshold", "0", "1"],
                                   ["dump", "--tasks", "some", "1"], ["dump", "--label", "x", "1"],
-                                  ["dump", "--dump-layout", "x", "1"], ["dump", "--max-tasks", "-1", "1"]])
+                                  ["dump", "--dump-layout", "x", "1"], ["dump", "--save", "/tmp/x", "1", "2"], ["dump", "--max-tasks", "-1", "1"]])
 def test_usage(args):
     result = run(*args, timeout=AT_ONCE)
     assert result.returncode == 2 and not result.stdout
