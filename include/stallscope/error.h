@@ -58,7 +58,7 @@ bool error_set(struct error *err, enum error_code code, const char *fmt, ...)
 bool error_sys(struct error *err, enum error_code code, int sys, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* A fault at an address of the target. Cheap: no formatting until error_text(). */
+/* A fault at an address of the target. Cheap: no printf. */
 bool error_fault(struct error *err, uint64_t address, int sys);
 
 /* Puts "context: " in front of the text of an error that is already set; returns false. */

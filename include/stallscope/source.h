@@ -72,7 +72,7 @@ void source_pin(struct source *src);
 /* A look is over: the next question is asked anew. Memory is kept for reuse. */
 void source_forget(struct source *src);
 
-/* Exactly len bytes at addr, or false with ERR_FAULT and the address that failed. */
+/* Exactly len bytes at addr, or false with FAULT (GONE: it ended) and the address that failed. */
 bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err);
 
 /*
@@ -111,7 +111,10 @@ int source_file_open(struct source *src, const struct source_file *file, struct 
 bool source_line(struct source *src, const char *path, uint32_t line, struct strbuf *out,
 		 bool *newer, struct error *err);
 
-/* CLOCK_MONOTONIC now in ns, in the target's time namespace; of a core: when it was taken. */
+/*
+ * CLOCK_MONOTONIC now in ns, in the target's time namespace; of a core: when it was taken, 0
+ * when it does not tell.
+ */
 uint64_t source_clock(const struct source *src);
 
 /* CLOCK_REALTIME in ns that belongs to source_clock(). */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "stallscope/arena.h"
 
@@ -12,11 +13,29 @@ struct addrmap_slot {
 };
 
 #define FIRST_SIZE 64u
+#define MAX_SIZE   (UINT32_C(1) << 31)
 
-/* Fibonacci hashing: addresses differ in their middle bits. */
+/*
+ * Multiply-shift with a multiplier that differs from run to run: the target chooses the
+ * addresses, so it must not know which of them meet in one slot.
+ */
+static uint64_t multiplier(void)
+{
+	static uint64_t value;
+
+	if (!value) {
+		unsigned long bytes = getauxval(AT_RANDOM);
+
+		if (bytes)
+			memcpy(&value, (const void *)bytes, sizeof(value));
+		value = (value ^ UINT64_C(0x9e3779b97f4a7c15)) | 1;
+	}
+	return value;
+}
+
 static uint32_t home(const struct addrmap *map, uint64_t key)
 {
-	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & map->mask;
+	return (uint32_t)(key * multiplier() >> 32) >> __builtin_clz(map->mask);
 }
 
 static struct addrmap_slot *find(const struct addrmap *map, uint64_t key)
@@ -39,11 +58,21 @@ static void grow(struct addrmap *map)
 {
 	struct addrmap old = *map;
 
+	if (old.slots && old.mask + 1 >= MAX_SIZE)
+		mem_realloc(NULL, SIZE_MAX, sizeof(*map->slots)); /* ends the process */
 	allocate(map, old.slots ? (old.mask + 1) * 2 : FIRST_SIZE);
 	for (uint32_t i = 0; old.slots && i <= old.mask; i++)
 		if (old.slots[i].value != ADDRMAP_NONE)
 			*find(map, old.slots[i].key) = old.slots[i];
 	free(old.slots);
+}
+
+/* The slot of key, with room for one more entry. */
+static struct addrmap_slot *slot_for(struct addrmap *map, uint64_t key)
+{
+	if (!map->slots || map->used >= map->mask / 2)
+		grow(map);
+	return find(map, key);
 }
 
 uint32_t addrmap_get(const struct addrmap *map, uint64_t key)
@@ -53,11 +82,8 @@ uint32_t addrmap_get(const struct addrmap *map, uint64_t key)
 
 void addrmap_put(struct addrmap *map, uint64_t key, uint32_t value)
 {
-	struct addrmap_slot *slot;
+	struct addrmap_slot *slot = slot_for(map, key);
 
-	if (!map->slots || map->used >= map->mask / 2)
-		grow(map);
-	slot = find(map, key);
 	if (slot->value == ADDRMAP_NONE)
 		map->used++;
 	slot->key = key;
@@ -66,15 +92,19 @@ void addrmap_put(struct addrmap *map, uint64_t key, uint32_t value)
 
 bool addrmap_add(struct addrmap *map, uint64_t key)
 {
-	if (addrmap_get(map, key) != ADDRMAP_NONE)
+	struct addrmap_slot *slot = slot_for(map, key);
+
+	if (slot->value != ADDRMAP_NONE)
 		return false;
-	addrmap_put(map, key, 0);
+	map->used++;
+	slot->key = key;
+	slot->value = 0;
 	return true;
 }
 
 void addrmap_clear(struct addrmap *map)
 {
-	if (map->slots)
+	if (map->used)
 		memset(map->slots, 0xff, ((size_t)map->mask + 1) * sizeof(*map->slots));
 	map->used = 0;
 }

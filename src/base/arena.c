@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stallscope/error.h"
+
 #define BLOCK_SIZE ((size_t)64 << 10)
 #define ALIGN	   16u
 
@@ -17,46 +19,69 @@ struct arena_block {
 	_Alignas(ALIGN) char data[];
 };
 
-static void *checked(void *memory, size_t size)
+static _Noreturn void out_of_memory(size_t size)
 {
 	char text[80];
-	int len;
+	int len = snprintf(text, sizeof(text), "stallscope: out of memory (%zu bytes)\n", size);
 
-	if (memory || !size)
-		return memory;
-	len = snprintf(text, sizeof(text), "stallscope: out of memory (%zu bytes)\n", size);
-	if (write(STDERR_FILENO, text, (size_t)len) < 0)
-		_exit(70);
-	_exit(70);
+	if (len < 0 || write(STDERR_FILENO, text, (size_t)len) < 0)
+		_exit(error_exit_status(ERR_INTERNAL)); /* standard error is closed: no matter */
+	_exit(error_exit_status(ERR_INTERNAL));
 }
 
 void *mem_alloc(size_t size)
 {
-	return checked(malloc(size ? size : 1), size);
+	void *memory = malloc(size ? size : 1);
+
+	if (!memory)
+		out_of_memory(size);
+	return memory;
+}
+
+/* count * size, or what is surely too much. */
+static size_t product(size_t count, size_t size)
+{
+	size_t bytes;
+
+	return __builtin_mul_overflow(count, size, &bytes) ? SIZE_MAX : bytes;
 }
 
 void *mem_zalloc(size_t count, size_t size)
 {
-	return checked(calloc(count ? count : 1, size ? size : 1), count * size);
+	size_t bytes = product(count, size);
+	void *memory = calloc(bytes ? bytes : 1, 1);
+
+	if (!memory)
+		out_of_memory(bytes);
+	return memory;
 }
 
 void *mem_realloc(void *ptr, size_t count, size_t size)
 {
-	size_t bytes;
+	size_t bytes = product(count, size);
+	void *memory = realloc(ptr, bytes ? bytes : 1);
 
-	if (__builtin_mul_overflow(count, size, &bytes))
-		return checked(NULL, SIZE_MAX);
-	return checked(realloc(ptr, bytes ? bytes : 1), bytes);
+	if (!memory)
+		out_of_memory(bytes);
+	return memory;
 }
 
+/* A block that one large piece fills goes behind the newest, which has room for more. */
 static struct arena_block *new_block(struct arena *arena, size_t need)
 {
-	size_t size = need > BLOCK_SIZE ? need : BLOCK_SIZE;
-	struct arena_block *block = mem_zalloc(1, sizeof(*block) + size);
+	size_t size = need > BLOCK_SIZE / 4 && arena->blocks ? need : BLOCK_SIZE, bytes;
+	struct arena_block *block, **where = &arena->blocks;
 
+	if (size < need)
+		size = need;
+	if (__builtin_add_overflow(size, sizeof(*block), &bytes))
+		out_of_memory(need);
+	block = mem_zalloc(1, bytes);
 	block->size = size;
-	block->next = arena->blocks;
-	arena->blocks = block;
+	if (arena->blocks && size == need)
+		where = &arena->blocks->next;
+	block->next = *where;
+	*where = block;
 	return block;
 }
 
@@ -67,7 +92,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 	void *memory;
 
 	if (__builtin_add_overflow(size, ALIGN - 1, &need))
-		checked(NULL, SIZE_MAX);
+		out_of_memory(size);
 	need &= ~(size_t)(ALIGN - 1);
 	if (!block || block->size - block->used < need)
 		block = new_block(arena, need);
@@ -79,9 +104,13 @@ void *arena_alloc(struct arena *arena, size_t size)
 
 char *arena_strndup(struct arena *arena, const char *text, size_t len)
 {
-	char *copy = arena_alloc(arena, len + 1);
+	char *copy;
 
-	memcpy(copy, text, len);
+	if (len == SIZE_MAX)
+		out_of_memory(len);
+	copy = arena_alloc(arena, len + 1);
+	if (len)
+		memcpy(copy, text, len);
 	return copy;
 }
 
@@ -131,6 +160,7 @@ void *array_grow(void *array, size_t *cap, size_t need, size_t elem)
 		array = mem_realloc(array, larger, elem);
 		*cap = larger;
 	}
-	memset((char *)array + (need - 1) * elem, 0, elem);
+	if (need)
+		memset((char *)array + (need - 1) * elem, 0, elem);
 	return array;
 }

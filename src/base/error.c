@@ -47,6 +47,20 @@ bool error_sys(struct error *err, enum error_code code, int sys, const char *fmt
 	return false;
 }
 
+static const char fault_text[] = "cannot read the target's memory at 0x";
+
+/* Faults come by the thousand, so without printf. */
+static void put_hex(char *out, uint64_t value)
+{
+	unsigned digits = value ? (67u - (unsigned)__builtin_clzll(value)) / 4 : 1;
+
+	out[digits] = 0;
+	while (digits--) {
+		out[digits] = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	}
+}
+
 bool error_fault(struct error *err, uint64_t address, int sys)
 {
 	if (!err)
@@ -55,8 +69,8 @@ bool error_fault(struct error *err, uint64_t address, int sys)
 	err->sys = sys;
 	err->address = address;
 	err->hint[0] = 0;
-	snprintf(err->text, sizeof(err->text), "cannot read the target's memory at 0x%llx",
-		 (unsigned long long)address);
+	memcpy(err->text, fault_text, sizeof(fault_text) - 1);
+	put_hex(err->text + sizeof(fault_text) - 1, address);
 	return false;
 }
 
@@ -90,5 +104,7 @@ bool error_hint(struct error *err, const char *fmt, ...)
 
 int error_exit_status(enum error_code code)
 {
-	return statuses[code];
+	size_t i = (size_t)code;
+
+	return i < sizeof(statuses) / sizeof(statuses[0]) ? statuses[i] : statuses[ERR_INTERNAL];
 }

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "stallscope/strbuf.h"
+
 static enum log_level current = LOG_WARN;
 
 void log_set_level(enum log_level level)
@@ -16,15 +18,18 @@ enum log_level log_get_level(void)
 	return current;
 }
 
+/* One write for a line, so that lines of several processes do not mix. */
 void log_msg(enum log_level level, const char *fmt, ...)
 {
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 	va_list ap;
 
 	if (level > current)
 		return;
-	fputs("stallscope: ", stderr);
+	strbuf_addstr(&line, "stallscope: ");
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	strbuf_vaddf(&line, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	strbuf_addch(&line, '\n');
+	fwrite(line.data, 1, line.len, stderr);
 }

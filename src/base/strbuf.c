@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stallscope/strbuf.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,10 @@ void strbuf_reset(struct strbuf *sb)
 
 char *strbuf_room(struct strbuf *sb, size_t extra)
 {
-	size_t need = sb->len + extra + 1, cap;
+	size_t need, cap;
 
+	if (__builtin_add_overflow(sb->len + 1, extra, &need) || need > SIZE_MAX / 4)
+		need = SIZE_MAX / 4; /* more than there is: ends the process below */
 	if (need > sb->cap) {
 		cap = sb->cap * 2 > need ? sb->cap * 2 : need + 32;
 		sb->data = mem_realloc(sb->cap ? sb->data : NULL, cap, 1);
@@ -63,7 +66,10 @@ void strbuf_addstr(struct strbuf *sb, const char *text)
 
 void strbuf_addch(struct strbuf *sb, char c)
 {
-	strbuf_add(sb, &c, 1);
+	if (sb->len + 1 >= sb->cap)
+		strbuf_room(sb, 1);
+	sb->data[sb->len++] = c;
+	sb->data[sb->len] = 0;
 }
 
 void strbuf_pad(struct strbuf *sb, char c, size_t count)
@@ -77,14 +83,16 @@ void strbuf_pad(struct strbuf *sb, char c, size_t count)
 void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
 {
 	va_list again;
+	size_t room;
 	int len;
 
 	va_copy(again, ap);
-	len = vsnprintf(NULL, 0, fmt, ap);
-	if (len > 0) {
+	strbuf_room(sb, 1);
+	room = sb->cap - sb->len;
+	len = vsnprintf(sb->data + sb->len, room, fmt, ap);
+	if (len > 0 && (size_t)len >= room)
 		vsnprintf(strbuf_room(sb, (size_t)len), (size_t)len + 1, fmt, again);
-		strbuf_setlen(sb, sb->len + (size_t)len);
-	}
+	strbuf_setlen(sb, sb->len + (size_t)(len > 0 ? len : 0));
 	va_end(again);
 }
 

@@ -3,69 +3,7 @@
 
 #include <string.h>
 
-struct range {
-	uint32_t first, last;
-};
-
-/* Combining marks and other characters that take no column (Unicode 15, the common blocks). */
-static const struct range zero_width[] = {
-	{0x300, 0x36f},	    {0x483, 0x489},   {0x591, 0x5bd},	  {0x5bf, 0x5bf},
-	{0x5c1, 0x5c2},	    {0x5c4, 0x5c5},   {0x5c7, 0x5c7},	  {0x610, 0x61a},
-	{0x64b, 0x65f},	    {0x670, 0x670},   {0x6d6, 0x6dc},	  {0x6df, 0x6e4},
-	{0x6e7, 0x6e8},	    {0x6ea, 0x6ed},   {0x711, 0x711},	  {0x730, 0x74a},
-	{0x7a6, 0x7b0},	    {0x7eb, 0x7f3},   {0x816, 0x82d},	  {0x859, 0x85b},
-	{0x8d3, 0x902},	    {0x93a, 0x93a},   {0x93c, 0x93c},	  {0x941, 0x948},
-	{0x94d, 0x94d},	    {0x951, 0x957},   {0x962, 0x963},	  {0x981, 0x981},
-	{0x9bc, 0x9bc},	    {0x9c1, 0x9c4},   {0x9cd, 0x9cd},	  {0xa01, 0xa02},
-	{0xa3c, 0xa51},	    {0xa70, 0xa71},   {0xabc, 0xabc},	  {0xac1, 0xac8},
-	{0xacd, 0xacd},	    {0xb01, 0xb01},   {0xb3c, 0xb3f},	  {0xb4d, 0xb56},
-	{0xbc0, 0xbc0},	    {0xbcd, 0xbcd},   {0xc3e, 0xc40},	  {0xc46, 0xc56},
-	{0xccc, 0xccd},	    {0xd41, 0xd44},   {0xd4d, 0xd4d},	  {0xe31, 0xe31},
-	{0xe34, 0xe3a},	    {0xe47, 0xe4e},   {0xeb1, 0xeb1},	  {0xeb4, 0xebc},
-	{0xec8, 0xecd},	    {0xf18, 0xf19},   {0xf71, 0xf7e},	  {0xf80, 0xf84},
-	{0x102d, 0x1030},   {0x1032, 0x1037}, {0x1160, 0x11ff},	  {0x135d, 0x135f},
-	{0x1712, 0x1714},   {0x17b4, 0x17b5}, {0x17b7, 0x17bd},	  {0x17c6, 0x17c6},
-	{0x17c9, 0x17d3},   {0x180b, 0x180d}, {0x18a9, 0x18a9},	  {0x1ab0, 0x1aff},
-	{0x1b00, 0x1b03},   {0x1dc0, 0x1dff}, {0x20d0, 0x20f0},	  {0x2cef, 0x2cf1},
-	{0x2de0, 0x2dff},   {0x302a, 0x302d}, {0x3099, 0x309a},	  {0xa66f, 0xa672},
-	{0xa674, 0xa67d},   {0xa802, 0xa802}, {0xa8e0, 0xa8f1},	  {0xfb1e, 0xfb1e},
-	{0xfe00, 0xfe0f},   {0xfe20, 0xfe2f}, {0x1d167, 0x1d169}, {0x1e8d0, 0x1e8d6},
-	{0xe0100, 0xe01ef},
-};
-
-/* East Asian wide and fullwidth, and emoji shown in two columns. */
-static const struct range two_columns[] = {
-	{0x1100, 0x115f},   {0x231a, 0x231b},	{0x2329, 0x232a},   {0x23e9, 0x23ec},
-	{0x23f0, 0x23f0},   {0x23f3, 0x23f3},	{0x25fd, 0x25fe},   {0x2614, 0x2615},
-	{0x2648, 0x2653},   {0x267f, 0x267f},	{0x2693, 0x2693},   {0x26a1, 0x26a1},
-	{0x26aa, 0x26ab},   {0x26bd, 0x26be},	{0x26c4, 0x26c5},   {0x26ce, 0x26ce},
-	{0x26d4, 0x26d4},   {0x26ea, 0x26ea},	{0x26f2, 0x26f3},   {0x26f5, 0x26f5},
-	{0x26fa, 0x26fa},   {0x26fd, 0x26fd},	{0x2705, 0x2705},   {0x270a, 0x270b},
-	{0x2728, 0x2728},   {0x274c, 0x274c},	{0x274e, 0x274e},   {0x2753, 0x2755},
-	{0x2757, 0x2757},   {0x2795, 0x2797},	{0x27b0, 0x27b0},   {0x27bf, 0x27bf},
-	{0x2b1b, 0x2b1c},   {0x2b50, 0x2b50},	{0x2b55, 0x2b55},   {0x2e80, 0x3029},
-	{0x302e, 0x303e},   {0x3041, 0x3098},	{0x309b, 0x4dbf},   {0x4e00, 0xa4cf},
-	{0xa960, 0xa97f},   {0xac00, 0xd7a3},	{0xf900, 0xfaff},   {0xfe10, 0xfe19},
-	{0xfe30, 0xfe6f},   {0xff01, 0xff60},	{0xffe0, 0xffe6},   {0x16fe0, 0x18aff},
-	{0x1b000, 0x1b2ff}, {0x1f004, 0x1f004}, {0x1f0cf, 0x1f0cf}, {0x1f18e, 0x1f18e},
-	{0x1f191, 0x1f19a}, {0x1f200, 0x1f320}, {0x1f32d, 0x1f335}, {0x1f337, 0x1f37c},
-	{0x1f37e, 0x1f393}, {0x1f3a0, 0x1f3ca}, {0x1f3cf, 0x1f3d3}, {0x1f3e0, 0x1f3f0},
-	{0x1f3f4, 0x1f3f4}, {0x1f3f8, 0x1f43e}, {0x1f440, 0x1f440}, {0x1f442, 0x1f4fc},
-	{0x1f4ff, 0x1f53d}, {0x1f54b, 0x1f54e}, {0x1f550, 0x1f567}, {0x1f57a, 0x1f57a},
-	{0x1f595, 0x1f596}, {0x1f5a4, 0x1f5a4}, {0x1f5fb, 0x1f64f}, {0x1f680, 0x1f6c5},
-	{0x1f6cc, 0x1f6cc}, {0x1f6d0, 0x1f6d2}, {0x1f6d5, 0x1f6d7}, {0x1f6dc, 0x1f6df},
-	{0x1f6eb, 0x1f6ec}, {0x1f6f4, 0x1f6fc}, {0x1f7e0, 0x1f7eb}, {0x1f90c, 0x1f93a},
-	{0x1f93c, 0x1f945}, {0x1f947, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd},
-};
-
-/* What must not reach a terminal as it is: controls, format characters, private use. */
-static const struct range unsafe[] = {
-	{0x00, 0x1f},	    {0x7f, 0x9f},	 {0xad, 0xad},	   {0x600, 0x605},
-	{0x61c, 0x61c},	    {0x6dd, 0x6dd},	 {0x70f, 0x70f},   {0x180e, 0x180e},
-	{0x200b, 0x200f},   {0x2028, 0x202e},	 {0x2060, 0x206f}, {0xd800, 0xf8ff},
-	{0xfeff, 0xfeff},   {0xfff0, 0xfffb},	 {0xfffe, 0xffff}, {0x1d173, 0x1d17a},
-	{0xe0000, 0xe0fff}, {0xf0000, 0x10ffff},
-};
+#include "utf8_tables.h"
 
 #define IN(table, cp) in_ranges(table, sizeof(table) / sizeof((table)[0]), cp)
 
@@ -86,8 +24,7 @@ static bool in_ranges(const struct range *table, size_t n, uint32_t cp)
 	return false;
 }
 
-/* ---- decoding
- * ------------------------------------------------------------------------------------ */
+/* ---- decoding ------------------------------------------------------------------------------ */
 
 size_t utf8_decode(const char *text, size_t len, uint32_t *cp)
 {
@@ -124,9 +61,10 @@ void utf8_add(struct strbuf *sb, uint32_t cp)
 	if (cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
 		cp = 0xfffd;
 	if (cp < 0x80) {
-		out[0] = (char)cp;
-		n = 1;
-	} else if (cp < 0x800) {
+		strbuf_addch(sb, (char)cp);
+		return;
+	}
+	if (cp < 0x800) {
 		out[0] = (char)(0xc0 | cp >> 6);
 		n = 2;
 	} else if (cp < 0x10000) {
@@ -141,17 +79,43 @@ void utf8_add(struct strbuf *sb, uint32_t cp)
 	strbuf_add(sb, out, n);
 }
 
-/* ---- making safe
- * ----------------------------------------------------------------------------------- */
+/* ---- making safe --------------------------------------------------------------------------- */
+
+#define MARKS_MAX 2 /* combining marks on one character */
+
+/* The code point that ends before *end in valid UTF-8; moves *end to its begin. */
+static uint32_t previous(const struct strbuf *sb, size_t *end)
+{
+	size_t begin = *end;
+	uint32_t cp;
+
+	do
+		begin--;
+	while (begin && ((unsigned char)sb->data[begin] & 0xc0) == 0x80);
+	utf8_decode(sb->data + begin, *end - begin, &cp);
+	*end = begin;
+	return cp;
+}
+
+/* A mark needs something to stand on, and a heap of them would cover the lines above. */
+static bool mark_has_room(const struct strbuf *sb)
+{
+	size_t end = sb->len;
+
+	for (int marks = 0; end && marks < MARKS_MAX; marks++)
+		if (utf8_cp_width(previous(sb, &end)))
+			return true;
+	return false;
+}
 
 void utf8_add_safe_cp(struct strbuf *sb, uint32_t cp)
 {
-	static const char names[] = "abtnvfr"; /* 7 to 13 */
+	bool safe = cp <= 0x10ffff && !IN(unsafe, cp);
 
-	if (!IN(unsafe, cp) && cp <= 0x10ffff)
+	if (safe && (utf8_cp_width(cp) || mark_has_room(sb)))
 		utf8_add(sb, cp);
-	else if (cp == 9 || cp == 10 || cp == 13)
-		strbuf_addf(sb, "\\%c", names[cp - 7]);
+	else if (cp == '\t' || cp == '\n' || cp == '\r')
+		strbuf_addstr(sb, cp == '\t' ? "\\t" : cp == '\n' ? "\\n" : "\\r");
 	else if (cp <= 0xff)
 		strbuf_addf(sb, "\\x%02x", cp);
 	else if (cp <= 0xffff)
@@ -160,13 +124,31 @@ void utf8_add_safe_cp(struct strbuf *sb, uint32_t cp)
 		strbuf_addf(sb, "\\U%08x", cp);
 }
 
+/* Bytes at the start of text that are printable ASCII, at most max: names are little else. */
+static size_t plain(const char *text, size_t len, size_t max)
+{
+	size_t n = 0;
+
+	if (len > max)
+		len = max;
+	while (n < len && (unsigned char)(text[n] - 0x20) < 0x5f)
+		n++;
+	return n;
+}
+
 bool utf8_add_safe(struct strbuf *sb, const char *text, size_t len, size_t max_chars)
 {
 	size_t i = 0, chars = 0;
 
 	while (i < len) {
+		size_t n = plain(text + i, len - i, max_chars - chars);
 		uint32_t cp;
 
+		strbuf_add(sb, text + i, n);
+		i += n;
+		chars += n;
+		if (i == len)
+			break;
 		if (chars++ == max_chars) {
 			utf8_add(sb, 0x2026);
 			return false;
@@ -180,8 +162,7 @@ bool utf8_add_safe(struct strbuf *sb, const char *text, size_t len, size_t max_c
 	return true;
 }
 
-/* ---- columns
- * ------------------------------------------------------------------------------------------ */
+/* ---- columns ------------------------------------------------------------------------------- */
 
 unsigned utf8_cp_width(uint32_t cp)
 {
@@ -234,8 +215,11 @@ static const char *tail_start(const char *text, size_t total, size_t columns, si
 		i += utf8_decode(text + i, len - i, &cp);
 		*used -= cp == UTF8_BAD ? 1 : utf8_cp_width(cp);
 	}
-	while (i < len && ((unsigned char)text[i] & 0xc0) == 0x80)
-		i++;
+	for (size_t n; i < len; i += n) { /* marks of the character that was cut */
+		n = utf8_decode(text + i, len - i, &cp);
+		if (cp == UTF8_BAD || utf8_cp_width(cp))
+			break;
+	}
 	return text + i;
 }
 

@@ -2,8 +2,9 @@
 /*
  * backend.h - what a kind of target must provide
  *
- * source.c keeps the cache and answers from it; a backend is asked for what is
- * not there yet. Backends are reference counted: source_again() shares one.
+ * source.c keeps the cache of a look and answers from it; a backend is asked for what is not
+ * there yet, never twice for the same thing in one look. Backends are reference counted:
+ * source_again() shares one.
  */
 #ifndef STALLSCOPE_SOURCE_BACKEND_H
 #define STALLSCOPE_SOURCE_BACKEND_H
@@ -11,13 +12,18 @@
 #include "stallscope/source.h"
 
 struct source_ops {
-	/* Bytes read at addr, up to len; less at the end of what is readable, -1 with errno. */
+	/*
+	 * Bytes read at addr, at most len. Fewer: what follows cannot be read, at least not at
+	 * once. -1 with errno: not even the first. 0: there is no memory any more, the process is
+	 * gone.
+	 */
 	ssize_t (*read)(void *self, uint64_t addr, void *buf, size_t len);
-	/* Text of a file, directory ("name/") or link ("@name") of /proc/PID. */
+	/* Appends the text of a file, directory ("name/") or link ("@name") of /proc/PID. */
 	bool (*proc)(void *self, const char *path, struct strbuf *text, struct error *err);
 	bool (*file_read)(void *self, const struct source_file *file, uint64_t offset, void *buf,
 			  size_t len, struct error *err);
 	int (*file_open)(void *self, const struct source_file *file, struct error *err);
+	/* out is empty and *newer false when called. */
 	bool (*line)(void *self, const char *path, uint32_t line, struct strbuf *out, bool *newer,
 		     struct error *err);
 	uint64_t (*clock)(void *self);
@@ -25,6 +31,8 @@ struct source_ops {
 	bool (*alive)(void *self);
 	const struct strbuf *(*note)(void *self, const char *name);
 	void (*close)(void *self);
+	/* System calls made so far; NULL: one for each question. */
+	uint64_t (*calls)(void *self);
 	bool recorded;
 };
 
@@ -36,35 +44,45 @@ struct backend {
 	struct source_stats stats;
 };
 
-/* A source over a backend; takes over self. For backends and tests. */
+/* A source over a backend of its own; takes over self. */
 struct source *source_new(const struct source_ops *ops, void *self, pid_t pid);
 
-/* Why pid cannot be read, when opening its memory failed with sys: PERMISSION with a hint. */
-bool permission_error(pid_t pid, int sys, struct error *err);
+struct backend *source_backend(const struct source *src);
+
+/*
+ * Why process pid cannot be read, when opening its memory failed with sys. procfd is /proc/PID,
+ * -1 when that cannot be opened. PERMISSION with a hint, or what else is found to be the cause.
+ */
+bool permission_error(int procfd, pid_t pid, int sys, struct error *err);
+
+/* Text of the target for a message: made safe and cut. Returns out. */
+const char *safe_for_message(char *out, size_t size, const char *text);
 
 /* ---- the cache of one look, for save.c --------------------------------------------------- */
 
+/* The numbers stand in recordings. */
 enum item_kind { ITEM_PROC = 1, ITEM_FILE = 2, ITEM_LINE = 3 };
 
 /* A remembered answer that is not memory. */
 struct item {
 	enum item_kind kind;
+	enum error_code code; /* ERR_OK, or the answer was this error with data as its text */
+	bool newer;	      /* ITEM_LINE */
+	struct strbuf data;   /* not to be freed: lies behind the item, as key does */
 	char *key;
-	struct strbuf data;
-	bool failed; /* the answer was an error of this code */
-	enum error_code code;
-	bool newer;    /* ITEM_LINE */
-	uint32_t next; /* item of the same hash */
 };
 
-/* All answers of the look; the array is freed by the caller. */
+/* What was asked in this look or to open the target, or NULL. */
+const struct item *source_item(const struct source *src, enum item_kind kind, const char *key);
+
+/* All of that, in the order in which it was asked; the array is freed by the caller. */
 const struct item **source_items(const struct source *src, size_t *n);
 
-/* All memory that the look used, by quarters of pages (pages.h), sorted; freed by the caller. */
+/* All memory that was used, by quarters of pages (pages.h), sorted; freed by the caller. */
 struct quarter;
 struct quarter *source_quarters(const struct source *src, size_t *n);
 
-/* Key of a piece of a mapped file: path, offset and length. */
+/* Keys: "OFFSET+LENGTH path" in hexadecimal, "LINE path" in decimal. */
 void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset,
 		     size_t len);
 void source_line_key(struct strbuf *key, const char *path, uint32_t line);

@@ -1,17 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * corefile.h - what a sparse core holds beside memory
+ * corefile.h - the sparse core: what source_save() writes and source_open_core() reads
  *
- * A sparse core is an ELF core that any tool can read, with PT_LOADs for the pages that a look
- * read and notes of our own for everything else it was told. Their name is "STALLSCOPE":
+ * A sparse core is an ELF64 core that any tool can read, with only the memory that a look has
+ * read, by quarters of pages. It has
  *
- *	CORE_NOTE_META	lines "key value": format, pid, clock, wall (ns)
+ *	PT_NOTE		"CORE": NT_PRPSINFO, NT_PRSTATUS of each thread (of the registers only
+ *			stack pointer and program counter, of threads that wait), NT_AUXV,
+ *			NT_FILE; and the notes below
+ *	PT_LOAD		a run of them each. One without bytes in the file is zeros.
+ *
+ * Everything but memory that the look was told is in notes of our own, whose name is
+ * "STALLSCOPE":
+ *
+ *	CORE_NOTE_META	lines "key value": format, pid, clock and wall (ns)
  *	CORE_NOTE_ITEM	struct core_item, key, NUL, data: an answer of the look
  *	CORE_NOTE_USER	name, NUL, text: what the caller added (source_note())
+ *
+ * Keys are those of enum item_kind in backend.h. The data of an answer that was an error is
+ * the text of the error. Notes of other types are left alone, so that there may be more one day;
+ * what an older program would misread takes a new CORE_FORMAT. Values of enum error_code are
+ * part of the format.
  */
 #ifndef STALLSCOPE_SOURCE_COREFILE_H
 #define STALLSCOPE_SOURCE_COREFILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CORE_NOTE_NAME "STALLSCOPE"
@@ -25,5 +39,36 @@ struct core_item {
 	uint32_t newer;
 	uint32_t key_len; /* without the NUL */
 };
+
+/*
+ * The notes of the kernel, as they are on the 64-bit machines that are read here, whichever of
+ * them this was built for: <sys/procfs.h> has those of the host only.
+ */
+struct core_prstatus {
+	int32_t signo, code, error;
+	int16_t cursig;
+	uint64_t sigpend, sighold;
+	int32_t pid, ppid, pgrp, sid;
+	int64_t utime[2], stime[2], cutime[2], cstime[2]; /* seconds, microseconds */
+	/* uint64_t reg[CORE_REGS_*], then an int32_t that tells of a floating point unit */
+};
+
+#define CORE_REGS_X86_64  27u /* struct user_regs_struct */
+#define CORE_REGS_AARCH64 34u /* struct user_pt_regs */
+
+enum { X86_R10 = 7, X86_R9 = 8, X86_R8 = 9, X86_RDX = 12, X86_RSI = 13, X86_RDI = 14 };
+enum { X86_ORIG_RAX = 15, X86_RIP = 16, X86_RSP = 19 };
+enum { ARM_SP = 31, ARM_PC = 32 };
+
+struct core_prpsinfo {
+	char state, sname, zombie, nice;
+	uint64_t flags;
+	uint32_t uid, gid;
+	int32_t pid, ppid, pgrp, sid;
+	char fname[16], psargs[80];
+};
+
+_Static_assert(sizeof(struct core_prstatus) == 112, "elf_prstatus up to its registers");
+_Static_assert(sizeof(struct core_prpsinfo) == 136, "elf_prpsinfo");
 
 #endif

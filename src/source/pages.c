@@ -2,13 +2,23 @@
 #include "pages.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "stallscope/arena.h"
 
-#define BAD_PAGE  (ADDRMAP_NONE - 1) /* in the index: known to be unreadable */
+#define GAP_PAGES 1u /* read along rather than ask twice */
 #define MAX_PAGES (SOURCE_MAX_CACHE / SOURCE_PAGE)
 #define ALL	  0xf
+
+/* In the index instead of a slot: why there is none. From NO_SLOT on nothing is a slot. */
+#define FAULT_SLOT (ADDRMAP_NONE - 1)
+#define GONE_SLOT  (ADDRMAP_NONE - 2)
+#define FULL_SLOT  (ADDRMAP_NONE - 3)
+#define NO_SLOT	   FULL_SLOT
+
+void pages_init(struct pages *pages, struct backend *backend)
+{
+	*pages = (struct pages){.backend = backend, .last_page = NO_PAGE};
+}
 
 void pages_deinit(struct pages *pages)
 {
@@ -22,8 +32,8 @@ void pages_deinit(struct pages *pages)
 void pages_forget(struct pages *pages)
 {
 	addrmap_clear(&pages->index);
-	pages->n_slots = 0;
-	pages->have_last = false;
+	pages->last_page = NO_PAGE;
+	pages->n_slots = pages->n_pages = 0;
 }
 
 bool pages_has(const struct pages *pages, uint64_t page)
@@ -33,37 +43,51 @@ bool pages_has(const struct pages *pages, uint64_t page)
 
 bool pages_has_data(const struct pages *pages, uint64_t page)
 {
-	uint32_t slot = addrmap_get(&pages->index, page);
-
-	return slot != ADDRMAP_NONE && slot != BAD_PAGE;
+	return addrmap_get(&pages->index, page) < NO_SLOT;
 }
+
+/* ---- slots --------------------------------------------------------------------------------- */
 
 static char *slot_data(const struct pages *pages, uint32_t slot)
 {
 	return pages->blocks[slot / PAGES_EXTENT] + (size_t)(slot % PAGES_EXTENT) * SOURCE_PAGE;
 }
 
-/* n slots that lie in one block, n <= PAGES_EXTENT; the rest of a block may stay unused. */
-static bool take_slots(struct pages *pages, uint32_t n, uint32_t *first)
+/* Up to *n slots that follow each other in one block, the next to be used; *n becomes how many. */
+static bool next_slots(struct pages *pages, uint32_t *slot, uint32_t *n)
 {
 	uint32_t left = PAGES_EXTENT - pages->n_slots % PAGES_EXTENT;
-	uint32_t start = n > left ? pages->n_slots + left : pages->n_slots;
 
-	if (start + n > MAX_PAGES)
+	if (pages->n_slots >= MAX_PAGES)
 		return false;
-	while (start + n > pages->n_blocks * PAGES_EXTENT)
+	if (*n > left)
+		*n = left;
+	if (pages->n_slots / PAGES_EXTENT == pages->n_blocks)
 		*array_push(&pages->blocks, &pages->n_blocks, &pages->blocks_cap) =
 			mem_alloc((size_t)PAGES_EXTENT * SOURCE_PAGE);
-	if (pages->slots_cap < start + n) {
-		pages->slots_cap = pages->n_blocks * PAGES_EXTENT;
+	if (pages->slots_cap < pages->n_blocks * PAGES_EXTENT) {
+		pages->slots_cap = pages->n_blocks * PAGES_EXTENT * 2;
 		pages->slots = mem_realloc(pages->slots, pages->slots_cap, sizeof(*pages->slots));
+		pages->last_page = NO_PAGE; /* its slot has moved */
 	}
-	memset(&pages->slots[pages->n_slots], 0,
-	       (start + n - pages->n_slots) * sizeof(*pages->slots));
-	*first = start;
-	pages->n_slots = start + n;
+	*slot = pages->n_slots;
 	return true;
 }
+
+/* The next slot holds this page. What is known of it already stays true in this look. */
+static void keep_page(struct pages *pages, uint64_t page, uint8_t valid)
+{
+	uint32_t slot = pages->n_slots++;
+	bool known = pages_has(pages, page);
+
+	pages->slots[slot] = (struct page_slot){known ? NO_PAGE : page, valid, 0};
+	if (known)
+		return;
+	pages->n_pages++;
+	addrmap_put(&pages->index, page, slot);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
 
 static ssize_t fetch(struct pages *pages, uint64_t addr, void *buf, size_t len)
 {
@@ -77,111 +101,150 @@ static ssize_t fetch(struct pages *pages, uint64_t addr, void *buf, size_t len)
 }
 
 /* A live page is there whole or not at all; a recorded one may be there in parts. */
-static uint8_t fetch_page(struct pages *pages, uint64_t page, char *data)
+static uint8_t fetch_page(struct pages *pages, uint64_t page, char *data, bool *gone)
 {
+	ssize_t n = fetch(pages, page * SOURCE_PAGE, data, SOURCE_PAGE);
 	uint8_t valid = 0;
 
-	if (fetch(pages, page * SOURCE_PAGE, data, SOURCE_PAGE) == SOURCE_PAGE)
+	*gone = n == 0;
+	if (n == SOURCE_PAGE)
 		return ALL;
-	for (unsigned i = 0; i < 4 && pages->backend->ops->recorded; i++)
-		if (fetch(pages, page * SOURCE_PAGE + i * QUARTER, data + i * QUARTER, QUARTER) ==
-		    QUARTER)
+	for (unsigned i = 0; i < 4 && pages->backend->ops->recorded; i++) {
+		size_t at = i * (size_t)QUARTER;
+
+		if (fetch(pages, page * SOURCE_PAGE + at, data + at, QUARTER) == QUARTER)
 			valid |= (uint8_t)(1u << i);
+	}
 	return valid;
 }
 
-static void remember(struct pages *pages, uint64_t page, uint32_t slot, uint8_t valid)
+/* The slot of a page that is not in the index yet, or why there is none. */
+static uint32_t new_page(struct pages *pages, uint64_t page)
 {
-	pages->slots[slot].page = page;
-	pages->slots[slot].valid = valid;
-	addrmap_put(&pages->index, page, slot);
-}
-
-/* The slot of a page, read when it is not there yet; BAD_PAGE when it cannot be read. */
-static uint32_t find_slot(struct pages *pages, uint64_t page)
-{
-	uint32_t slot = addrmap_get(&pages->index, page);
+	uint32_t slot, one = 1;
 	uint8_t valid;
+	bool gone;
 
-	if (slot != ADDRMAP_NONE)
+	if (!next_slots(pages, &slot, &one))
+		return FULL_SLOT;
+	valid = fetch_page(pages, page, slot_data(pages, slot), &gone);
+	if (valid) {
+		keep_page(pages, page, valid);
 		return slot;
-	if (!take_slots(pages, 1, &slot))
-		return BAD_PAGE;
-	valid = fetch_page(pages, page, slot_data(pages, slot));
-	if (!valid) {
-		pages->n_slots--;
-		pages->backend->stats.faults++;
-		addrmap_put(&pages->index, page, BAD_PAGE);
-		return BAD_PAGE;
 	}
-	remember(pages, page, slot, valid);
+	slot = gone ? GONE_SLOT : FAULT_SLOT;
+	addrmap_put(&pages->index, page, slot);
 	return slot;
 }
 
-static uint8_t quarters(size_t offset, size_t len)
+static enum page_state failed(struct pages *pages, uint32_t slot)
 {
-	unsigned first = (unsigned)(offset / QUARTER),
-		 last = (unsigned)((offset + len - 1) / QUARTER);
-
-	return (uint8_t)((2u << last) - (1u << first));
+	pages->backend->stats.faults++;
+	return slot == GONE_SLOT ? PAGE_GONE : slot == FULL_SLOT ? PAGE_FULL : PAGE_FAULT;
 }
 
-bool pages_copy(struct pages *pages, uint64_t page, size_t offset, void *buf, size_t len)
+enum page_state pages_copy(struct pages *pages, uint64_t page, size_t offset, void *buf, size_t len)
 {
-	uint8_t wanted = quarters(offset, len);
-	uint32_t slot = pages->last;
+	uint32_t slot = addrmap_get(&pages->index, page);
 
-	if (!pages->have_last || pages->slots[slot].page != page) {
-		slot = find_slot(pages, page);
-		if (slot == BAD_PAGE)
-			return false;
-		pages->last = slot;
-		pages->have_last = true;
-	}
-	if (wanted & ~pages->slots[slot].valid)
-		return false;
-	pages->slots[slot].touched |= wanted;
-	memcpy(buf, slot_data(pages, slot) + offset, len);
-	return true;
+	if (slot == ADDRMAP_NONE)
+		slot = new_page(pages, page);
+	if (slot >= NO_SLOT)
+		return failed(pages, slot);
+	pages->last_page = page;
+	pages->last_slot = &pages->slots[slot];
+	pages->last_data = slot_data(pages, slot);
+	if (!pages_copy_last(pages, page, offset, buf, len))
+		return failed(pages, FAULT_SLOT);
+	return PAGE_READ;
 }
 
 void pages_reread(struct pages *pages, uint64_t page)
 {
 	uint32_t slot = addrmap_get(&pages->index, page);
+	bool gone;
 
-	if (slot == ADDRMAP_NONE || slot == BAD_PAGE)
-		return;
-	pages->slots[slot].valid = fetch_page(pages, page, slot_data(pages, slot));
+	if (slot < NO_SLOT && !pages->backend->ops->recorded)
+		pages->slots[slot].valid = fetch_page(pages, page, slot_data(pages, slot), &gone);
 }
 
-void pages_read_extent(struct pages *pages, uint64_t first, uint32_t n)
-{
-	uint32_t slot, got;
-	ssize_t bytes;
+/* ---- many at once -------------------------------------------------------------------------- */
 
-	if (!take_slots(pages, n, &slot))
-		return;
-	bytes = fetch(pages, first * SOURCE_PAGE, slot_data(pages, slot), (size_t)n * SOURCE_PAGE);
-	got = bytes > 0 ? (uint32_t)((size_t)bytes / SOURCE_PAGE) : 0;
-	pages->n_slots = slot + got;
-	for (uint32_t i = 0; i < got; i++)
-		if (!pages_has(pages, first + i)) /* an older copy of this look counts */
-			remember(pages, first + i, slot + i, ALL);
+static bool is_wanted(const struct extent *x, uint64_t page)
+{
+	uint64_t i = page - x->begin;
+
+	return x->wanted[i / 64] >> (i % 64) & 1;
+}
+
+/*
+ * One system call, unless there is a hole (then one more for each) or the extent meets the end
+ * of a block.
+ */
+void pages_read_extent(struct pages *pages, struct extent *x)
+{
+	uint64_t page = x->begin, end = x->end;
+
+	while (page < end) {
+		uint32_t slot, n = (uint32_t)(end - page), got;
+		ssize_t bytes;
+
+		if (!next_slots(pages, &slot, &n))
+			break;
+		bytes = fetch(pages, page * SOURCE_PAGE, slot_data(pages, slot),
+			      (size_t)n * SOURCE_PAGE);
+		if (bytes == 0)
+			break; /* gone: reading will tell */
+		got = bytes > 0 ? (uint32_t)((size_t)bytes / SOURCE_PAGE) : 0;
+		for (uint32_t i = 0; i < got; i++)
+			keep_page(pages, page++, ALL);
+		if (got == n)
+			continue;
+		/* of a recording it may be there in parts: that is found out when it is needed */
+		if (!pages->backend->ops->recorded && !pages_has(pages, page))
+			addrmap_put(&pages->index, page, FAULT_SLOT);
+		do
+			page++;
+		while (page < end && !is_wanted(x, page));
+	}
+	*x = (struct extent){0};
+}
+
+void pages_want(struct pages *pages, struct extent *x, uint64_t page)
+{
+	uint64_t i;
+
+	if (x->end && (page > x->end + GAP_PAGES || page >= x->begin + PAGES_EXTENT))
+		pages_read_extent(pages, x);
+	if (!x->end)
+		x->begin = page;
+	x->end = page + 1;
+	i = page - x->begin;
+	x->wanted[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+/* ---- for recordings ------------------------------------------------------------------------ */
+
+static uint8_t used_quarters(const struct pages *pages, uint64_t page)
+{
+	uint32_t slot = pages ? addrmap_get(&pages->index, page) : ADDRMAP_NONE;
+
+	return slot < NO_SLOT ? pages->slots[slot].touched & pages->slots[slot].valid : 0;
 }
 
 void pages_list(const struct pages *pages, const struct pages *newer, struct quarter *out,
 		size_t *n)
 {
 	for (uint32_t i = 0; i < pages->n_slots; i++) {
-		const struct page_slot *slot = &pages->slots[i];
+		uint64_t page = pages->slots[i].page;
+		uint8_t used;
 
-		if (addrmap_get(&pages->index, slot->page) != i ||
-		    (newer && pages_has_data(newer, slot->page)))
+		if (page == NO_PAGE)
 			continue;
+		used = used_quarters(pages, page) & (uint8_t)~used_quarters(newer, page);
 		for (unsigned q = 0; q < 4; q++)
-			if (slot->touched & slot->valid & 1u << q)
-				out[(*n)++] =
-					(struct quarter){slot->page * SOURCE_PAGE + q * QUARTER,
-							 slot_data(pages, i) + q * QUARTER};
+			if (used >> q & 1)
+				out[(*n)++] = (struct quarter){page * SOURCE_PAGE + q * QUARTER,
+							       slot_data(pages, i) + q * QUARTER};
 	}
 }

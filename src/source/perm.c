@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why a process cannot be read. The cause is found, not guessed: the kernel gives one errno for
- * a dozen of them, /proc tells them apart (kernel/ptrace.c, __ptrace_may_access).
+ * perm.c - why a process cannot be read
+ *
+ * The cause is found, not guessed: the kernel gives one errno for a dozen of them, /proc tells
+ * them apart. The order is that of __ptrace_may_access() in kernel/ptrace.c: ids and
+ * capabilities, then whether the process is dumpable, then the security modules.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,20 +15,70 @@
 #include <sys/stat.h>
 
 #include "backend.h"
+#include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 
-#define CAP_SYS_PTRACE_BIT 19
+enum { CAP_DAC_OVERRIDE_BIT = 1, CAP_DAC_READ_SEARCH_BIT = 2, CAP_SYS_PTRACE_BIT = 19 };
+
+static const char *const cap_names[] = {
+	"chown",
+	"dac_override",
+	"dac_read_search",
+	"fowner",
+	"fsetid",
+	"kill",
+	"setgid",
+	"setuid",
+	"setpcap",
+	"linux_immutable",
+	"net_bind_service",
+	"net_broadcast",
+	"net_admin",
+	"net_raw",
+	"ipc_lock",
+	"ipc_owner",
+	"sys_module",
+	"sys_rawio",
+	"sys_chroot",
+	"sys_ptrace",
+	"sys_pacct",
+	"sys_admin",
+	"sys_boot",
+	"sys_nice",
+	"sys_resource",
+	"sys_time",
+	"sys_tty_config",
+	"mknod",
+	"lease",
+	"audit_write",
+	"audit_control",
+	"setfcap",
+	"mac_override",
+	"mac_admin",
+	"syslog",
+	"wake_alarm",
+	"block_suspend",
+	"audit_read",
+	"perfmon",
+	"bpf",
+	"checkpoint_restore",
+};
 
 struct credentials {
 	unsigned uid[3], gid[3]; /* real, effective, saved */
 	uint64_t permitted, effective;
-	int tracer;
-	bool known;
 };
 
-static bool read_text(const char *path, char *buf, size_t size)
+/* A process that cannot be read, and us. */
+struct refusal {
+	int procfd, pid;
+	struct credentials us, them;
+	bool privileged; /* we have CAP_SYS_PTRACE */
+};
+
+static bool read_at(int dir, const char *path, char *buf, size_t size)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
 
 	if (n < 0)
@@ -35,153 +87,222 @@ static bool read_text(const char *path, char *buf, size_t size)
 	return true;
 }
 
-static void credentials(const char *path, struct credentials *c)
+static bool parse_ids(const char *status, const char *key, unsigned ids[3])
 {
-	char text[8192], *p;
+	const char *p = strstr(status, key);
 
-	memset(c, 0, sizeof(*c));
-	if (!read_text(path, text, sizeof(text)))
-		return;
-	p = strstr(text, "\nUid:");
-	c->known = p && sscanf(p, "\nUid: %u %u %u", &c->uid[0], &c->uid[1], &c->uid[2]) == 3;
-	p = strstr(text, "\nGid:");
-	c->known = c->known && p &&
-		   sscanf(p, "\nGid: %u %u %u", &c->gid[0], &c->gid[1], &c->gid[2]) == 3;
-	p = strstr(text, "\nCapPrm:");
-	if (p)
-		sscanf(p, "\nCapPrm: %" SCNx64, &c->permitted);
-	p = strstr(text, "\nCapEff:");
-	if (p)
-		sscanf(p, "\nCapEff: %" SCNx64, &c->effective);
-	p = strstr(text, "\nTracerPid:");
-	if (p)
-		sscanf(p, "\nTracerPid: %d", &c->tracer);
+	return p && sscanf(p + strlen(key), "%u %u %u", &ids[0], &ids[1], &ids[2]) == 3;
 }
 
-static bool ids_equal(const unsigned theirs[3], unsigned ours)
+static uint64_t parse_caps(const char *status, const char *key)
 {
-	return theirs[0] == ours && theirs[1] == ours && theirs[2] == ours;
+	const char *p = strstr(status, key);
+
+	return p ? strtoull(p + strlen(key), NULL, 16) : 0;
 }
 
-static bool other_user_namespace(pid_t pid)
+static bool read_credentials(int dir, const char *path, struct credentials *ret)
 {
-	char path[64], theirs[64], ours[64];
-	ssize_t n, m;
+	char text[8192];
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	n = readlink(path, theirs, sizeof(theirs));
-	m = readlink("/proc/self/ns/user", ours, sizeof(ours));
-	return n > 0 && m > 0 && (n != m || memcmp(theirs, ours, (size_t)n) != 0);
+	if (!read_at(dir, path, text, sizeof(text)))
+		return false;
+	ret->permitted = parse_caps(text, "\nCapPrm:");
+	ret->effective = parse_caps(text, "\nCapEff:");
+	return parse_ids(text, "\nUid:", ret->uid) && parse_ids(text, "\nGid:", ret->gid);
+}
+
+static bool has_cap(const struct credentials *c, unsigned bit)
+{
+	return c->effective >> bit & 1;
+}
+
+static bool all_are(const unsigned ids[3], unsigned id)
+{
+	return ids[0] == id && ids[1] == id && ids[2] == id;
+}
+
+/* The link needs the very right that is missing; the map of ids is open to all. */
+static bool in_other_user_namespace(const struct refusal *r)
+{
+	char theirs[4096], ours[4096];
+	ssize_t n = readlinkat(r->procfd, "ns/user", theirs, sizeof(theirs));
+	ssize_t m = readlink("/proc/self/ns/user", ours, sizeof(ours));
+
+	if (n > 0 && m > 0)
+		return n != m || memcmp(theirs, ours, (size_t)n) != 0;
+	return read_at(r->procfd, "uid_map", theirs, sizeof(theirs)) &&
+	       read_at(AT_FDCWD, "/proc/self/uid_map", ours, sizeof(ours)) && strcmp(theirs, ours);
 }
 
 static int yama_scope(void)
 {
 	char text[16];
 
-	if (!read_text("/proc/sys/kernel/yama/ptrace_scope", text, sizeof(text)))
-		return -1;
+	if (!read_at(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", text, sizeof(text)))
+		return 0;
 	return atoi(text);
 }
 
-/* Files of a process that may not be dumped belong to root; its folder does not tell. */
-static bool proc_owned_by_root(pid_t pid)
+/* The kernel gives the files of a process that is not dumpable to root. */
+static bool is_dumpable(const struct refusal *r)
 {
-	char path[32];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	return !stat(path, &st) && st.st_uid == 0;
+	return fstatat(r->procfd, "mem", &st, AT_SYMLINK_NOFOLLOW) || st.st_uid == r->them.uid[1] ||
+	       st.st_uid != 0;
 }
 
-static const char *sudo(void)
+#define AS_ROOT "run it as root (sudo stallscope ...)"
+#define GIVE_CAPS                                                                      \
+	"or give the program the right: setcap cap_sys_ptrace,cap_dac_read_search+ep " \
+	"$(command -v stallscope)"
+#define IN_CONTAINER                                                                             \
+	"start the container with --cap-add SYS_PTRACE, or run stallscope on the host with the " \
+	"host's pid (NSpid in /proc/PID/status there shows both)"
+
+static bool deny(struct error *err, const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool deny(struct error *err, const char *hint, const char *fmt, ...)
 {
-	return "run as that user or as root (sudo stallscope ...), or give the right: "
-	       "setcap cap_sys_ptrace,cap_dac_read_search+ep $(command -v stallscope)";
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	error_set(err, ERR_PERMISSION, "%s", text);
+	return error_hint(err, "%s", hint);
 }
 
-static bool invisible(pid_t pid, struct error *err)
+static void add_cap_names(uint64_t caps, struct strbuf *sb)
 {
-	if (kill(pid, 0) && errno == ESRCH)
-		return error_set(err, ERR_NO_PROCESS, "no process with pid %d", pid);
-	error_set(err, ERR_PERMISSION, "process %d exists, but /proc/%d cannot be seen", pid, pid);
-	return error_hint(err,
-			  "/proc is mounted with hidepid, or belongs to another pid namespace: "
-			  "run as root, or in the namespace of the process");
-}
-
-static bool as_other_user(pid_t pid, const struct credentials *them, unsigned uid,
-			  struct error *err)
-{
-	error_set(err, ERR_PERMISSION,
-		  "process %d belongs to uid %u; this is uid %u without CAP_SYS_PTRACE", pid,
-		  them->uid[1], uid);
-	return error_hint(err, "%s", sudo());
-}
-
-static bool as_root(pid_t pid, const struct credentials *us, const struct credentials *them,
-		    struct error *err)
-{
-	if (!(us->effective >> CAP_SYS_PTRACE_BIT & 1) && (them->permitted & ~us->permitted)) {
-		error_set(err, ERR_PERMISSION,
-			  "process %d holds capabilities that this root lacks (0x%" PRIx64 ")", pid,
-			  them->permitted & ~us->permitted);
-		return error_hint(err,
-				  "start this container with --cap-add SYS_PTRACE, or run from the "
-				  "host with the host's pid");
+	for (unsigned i = 0; i < 64; i++) {
+		if (!(caps >> i & 1))
+			continue;
+		strbuf_addstr(sb, sb->len ? ", " : "");
+		if (i < ARRAY_SIZE(cap_names))
+			strbuf_addstr(sb, cap_names[i]);
+		else
+			strbuf_addf(sb, "%u", i);
 	}
-	error_set(err, ERR_PERMISSION, "process %d: root without CAP_SYS_PTRACE, as in a container",
-		  pid);
-	return error_hint(err,
-			  "start the container with --cap-add SYS_PTRACE, or run from the host "
-			  "with the host's pid");
 }
 
-static bool as_same_user(pid_t pid, const struct credentials *them, struct error *err)
+static bool other_ids(const struct refusal *r, struct error *err)
 {
-	if (!ids_equal(them->gid, getegid())) {
-		error_set(err, ERR_PERMISSION, "process %d has gid %u, this is gid %u", pid,
-			  them->gid[1], getegid());
-		return error_hint(
-			err, "all of real, effective and saved uid and gid must match; %s", sudo());
-	}
-	if (proc_owned_by_root(pid)) {
-		error_set(err, ERR_PERMISSION, "process %d is not dumpable", pid);
-		return error_hint(err,
-				  "it called prctl(PR_SET_DUMPABLE, 0) or has file capabilities: "
-				  "CAP_SYS_PTRACE is needed (sudo stallscope ...)");
-	}
-	error_set(err, ERR_PERMISSION, "process %d of the same user may not be read", pid);
-	return error_hint(err, "a security module (SELinux, AppArmor) or seccomp may forbid it; %s",
-			  sudo());
+	unsigned uid = r->us.uid[1], gid = r->us.gid[1];
+
+	if (!all_are(r->them.uid, uid) && uid == 0)
+		return deny(err, IN_CONTAINER,
+			    "process %d belongs to uid %u, and this root has no CAP_SYS_PTRACE, "
+			    "as in a container",
+			    r->pid, r->them.uid[1]);
+	if (!all_are(r->them.uid, uid))
+		return deny(err,
+			    "run stallscope as that user or with CAP_SYS_PTRACE (sudo), " GIVE_CAPS,
+			    "process %d belongs to uid %u, this is uid %u", r->pid, r->them.uid[1],
+			    uid);
+	return deny(err, "all of real, effective and saved uid and gid must be ours, or " AS_ROOT,
+		    "process %d has gid %u, %u, %u (real, effective, saved), this is gid %u",
+		    r->pid, r->them.gid[0], r->them.gid[1], r->them.gid[2], gid);
 }
 
-bool permission_error(pid_t pid, int sys, struct error *err)
+static bool more_caps(const struct refusal *r, struct error *err)
 {
-	struct credentials us, them;
-	char path[64];
+	cleanup_strbuf struct strbuf names = STRBUF_INIT;
+
+	add_cap_names(r->them.permitted & ~r->us.effective, &names);
+	return deny(err, r->us.uid[1] == 0 ? IN_CONTAINER : AS_ROOT ", " GIVE_CAPS,
+		    "process %d holds capabilities that are missing here: %s", r->pid, names.data);
+}
+
+static bool by_yama(const struct refusal *r, int scope, struct error *err)
+{
+	const char *hint = AS_ROOT ", or let processes of one user read each other: "
+				   "sysctl kernel.yama.ptrace_scope=0";
+
+	if (scope >= 3)
+		return deny(err, "this lasts until the next boot",
+			    "process %d may not be read: kernel.yama.ptrace_scope is 3, for nobody",
+			    r->pid);
+	return deny(err, hint, "process %d may not be read: kernel.yama.ptrace_scope is %d, %s",
+		    r->pid, scope,
+		    scope == 1 ? "only for one's own children" : "only for CAP_SYS_PTRACE");
+}
+
+/* With CAP_SYS_PTRACE: what stands in the way beside the ids. */
+static bool although_privileged(const struct refusal *r, struct error *err)
+{
+	bool by_mode = !has_cap(&r->us, CAP_DAC_OVERRIDE_BIT) &&
+		       !has_cap(&r->us, CAP_DAC_READ_SEARCH_BIT) && r->us.uid[1] != r->them.uid[1];
+
+	if (in_other_user_namespace(r))
+		return deny(err, "run from the parent user namespace (on the host, as root)",
+			    "process %d is in another user namespace, where CAP_SYS_PTRACE of this "
+			    "one does not count",
+			    r->pid);
+	if (by_mode)
+		return deny(err, GIVE_CAPS,
+			    "process %d belongs to uid %u: beside CAP_SYS_PTRACE it takes "
+			    "CAP_DAC_READ_SEARCH to open its memory",
+			    r->pid, r->them.uid[1]);
+	return deny(
+		err,
+		"ask the log of the kernel: SELinux, AppArmor or a seccomp filter may forbid it",
+		"process %d may not be read, though CAP_SYS_PTRACE is here", r->pid);
+}
+
+static bool without_privilege(const struct refusal *r, int scope, struct error *err)
+{
+	if (in_other_user_namespace(r))
+		return deny(err, "run from the parent user namespace (on the host, as root)",
+			    "process %d is in another user namespace", r->pid);
+	if (!all_are(r->them.uid, r->us.uid[1]) || !all_are(r->them.gid, r->us.gid[1]))
+		return other_ids(r, err);
+	if (r->them.permitted & ~r->us.effective)
+		return more_caps(r, err);
+	if (!is_dumpable(r))
+		return deny(err,
+			    "it called prctl(PR_SET_DUMPABLE, 0), or is setuid or has file "
+			    "capabilities: CAP_SYS_PTRACE is needed, " AS_ROOT,
+			    "process %d is not dumpable", r->pid);
+	if (scope > 0)
+		return by_yama(r, scope, err);
+	if (r->us.uid[1] == 0)
+		return deny(err, IN_CONTAINER,
+			    "process %d: this root has no CAP_SYS_PTRACE, as in a "
+			    "container",
+			    r->pid);
+	return deny(err, "SELinux, AppArmor or a seccomp filter may forbid it: " AS_ROOT,
+		    "process %d of the same user may not be read", r->pid);
+}
+
+/* There is such a process, but /proc does not show it. */
+static bool invisible(const struct refusal *r, struct error *err)
+{
+	if (kill(r->pid, 0) && errno == ESRCH)
+		return error_set(err, ERR_NO_PROCESS, "no process with pid %d", r->pid);
+	return deny(
+		err,
+		"/proc is mounted with hidepid, or for another pid namespace: run stallscope as "
+		"root, or where the process is",
+		"process %d exists, but /proc does not show it", r->pid);
+}
+
+bool permission_error(int procfd, pid_t pid, int sys, struct error *err)
+{
+	struct refusal r = {.procfd = procfd, .pid = (int)pid};
 	int scope = yama_scope();
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	credentials("/proc/self/status", &us);
-	credentials(path, &them);
-	if (!them.known)
-		return invisible(pid, err);
-	if (sys != EACCES && sys != EPERM)
-		return error_sys(err, ERR_PERMISSION, sys, "process %d cannot be read", pid);
-	if (other_user_namespace(pid)) {
-		error_set(err, ERR_PERMISSION, "process %d is in another user namespace", pid);
-		return error_hint(err, "run from its parent user namespace (on the host, as root)");
-	}
-	if (us.uid[1] == 0)
-		return as_root(pid, &us, &them, err);
-	if (!ids_equal(them.uid, us.uid[1]))
-		return as_other_user(pid, &them, us.uid[1], err);
-	if (scope > 0) {
-		error_set(err, ERR_PERMISSION,
-			  "process %d may not be read: yama ptrace_scope is %d", pid, scope);
-		return error_hint(err, scope == 3 ? "no process may be read until the next boot"
-						  : "sudo stallscope ..., or as root: "
-						    "sysctl kernel.yama.ptrace_scope=0");
-	}
-	return as_same_user(pid, &them, err);
+	if (sys != EACCES && sys != EPERM && (procfd >= 0 || sys != ENOENT))
+		return error_sys(err, ERR_ABSENT, sys, "process %d cannot be read", r.pid);
+	if (procfd < 0 || !read_credentials(procfd, "status", &r.them) ||
+	    !read_credentials(AT_FDCWD, "/proc/self/status", &r.us))
+		return invisible(&r, err);
+	if (scope >= 3)
+		return by_yama(&r, scope, err);
+	if (has_cap(&r.us, CAP_SYS_PTRACE_BIT))
+		return although_privileged(&r, err);
+	return without_privilege(&r, scope, err);
 }

@@ -6,14 +6,22 @@
 
 #define USER_SPACE_END (UINT64_C(1) << 47)
 
+static void set_fault(struct reader *rd, uint64_t addr)
+{
+	rd->failed = true;
+	rd->corrupt = false;
+	rd->what = NULL;
+	rd->fault = addr;
+}
+
 void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 {
-	if (!rd->failed && source_read(rd->src, addr, buf, len, NULL))
-		return;
+	struct error err;
+
 	if (!rd->failed) {
-		rd->failed = true;
-		rd->corrupt = false;
-		rd->fault = addr;
+		if (source_read(rd->src, addr, buf, len, &err))
+			return;
+		set_fault(rd, err.address);
 	}
 	memset(buf, 0, len);
 }
@@ -58,6 +66,15 @@ void rd_corrupt(struct reader *rd, uint64_t addr, const char *what)
 	rd->what = what;
 }
 
+/* Why a load failed is in the cache of the source: asked again it says so in full. */
+static void tell_fault(struct reader *rd, struct error *err)
+{
+	char byte;
+
+	if (err && source_read(rd->src, rd->fault, &byte, sizeof(byte), err))
+		error_fault(err, rd->fault, EFAULT);
+}
+
 bool rd_error(struct reader *rd, struct error *err)
 {
 	if (rd->corrupt) {
@@ -66,7 +83,7 @@ bool rd_error(struct reader *rd, struct error *err)
 		if (err)
 			err->address = rd->fault;
 	} else {
-		error_fault(err, rd->fault, EFAULT);
+		tell_fault(rd, err);
 	}
 	rd_take(rd);
 	return false;

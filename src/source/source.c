@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.c - the cache of one look: every question is asked of the backend once
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,38 +10,40 @@
 #include "pages.h"
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
-
-#define GAP_PAGES 1u /* read along between two wanted pages */
+#include "stallscope/utf8.h"
 
 struct source {
 	struct backend *backend;
 	struct pages pages;
-	struct item **items; /* each stays where it is: answers are handed out */
+	struct addrmap item_index; /* hash of kind and key -> item */
+	struct item **items;
 	size_t n_items, items_cap;
-	struct addrmap item_index; /* hash of kind and key -> newest item with it */
-	struct source *pinned; /* what opening the target asked; answers until the first forget */
-	bool pinned_is_old;
+	struct strbuf scratch; /* answers grow here, then are copied to their size */
+	struct source *opened; /* what opening the target asked: source_pin() */
+	bool opened_is_old;    /* it answers no more, but is still saved */
 };
 
-/* ---- opening and closing -------------------------------------------------------------------- */
+/* ---- opening and closing ------------------------------------------------------------------- */
 
-static struct source *over(struct backend *backend)
+static struct source *over(struct backend *b)
 {
 	struct source *src = mem_zalloc(1, sizeof(*src));
 
-	src->backend = src->pages.backend = backend;
-	backend->references++;
+	src->backend = b;
+	pages_init(&src->pages, b);
+	strbuf_init(&src->scratch);
+	b->references++;
 	return src;
 }
 
 struct source *source_new(const struct source_ops *ops, void *self, pid_t pid)
 {
-	struct backend *backend = mem_zalloc(1, sizeof(*backend));
+	struct backend *b = mem_zalloc(1, sizeof(*b));
 
-	backend->ops = ops;
-	backend->self = self;
-	backend->pid = pid;
-	return over(backend);
+	b->ops = ops;
+	b->self = self;
+	b->pid = pid;
+	return over(b);
 }
 
 struct source *source_again(struct source *src)
@@ -46,45 +51,44 @@ struct source *source_again(struct source *src)
 	return over(src->backend);
 }
 
-static void drop_items(struct source *src)
+struct backend *source_backend(const struct source *src)
 {
-	for (size_t i = 0; i < src->n_items; i++) {
-		free(src->items[i]->key);
-		strbuf_deinit(&src->items[i]->data);
-		free(src->items[i]);
-	}
-	src->n_items = 0;
-	addrmap_clear(&src->item_index);
+	return src->backend;
 }
 
 void source_pin(struct source *src)
 {
-	struct source *pinned;
+	struct source *opened, fresh;
 
-	if (src->pinned)
+	if (src->opened)
 		return;
-	pinned = over(src->backend);
-	*pinned = *src;
-	*src = (struct source){.backend = pinned->backend, .pinned = pinned};
-	src->pages.backend = pinned->backend;
+	opened = over(src->backend);
+	fresh = *opened;
+	*opened = *src;
+	*src = fresh;
+	src->opened = opened;
 }
 
 void source_forget(struct source *src)
 {
-	src->pinned_is_old = true;
+	src->opened_is_old = true;
 	pages_forget(&src->pages);
-	drop_items(src);
+	addrmap_clear(&src->item_index);
+	for (size_t i = 0; i < src->n_items; i++)
+		free(src->items[i]);
+	src->n_items = 0;
 }
 
 void source_close(struct source *src)
 {
 	if (!src)
 		return;
-	source_close(src->pinned);
-	drop_items(src);
-	free(src->items);
-	addrmap_deinit(&src->item_index);
+	source_close(src->opened);
+	source_forget(src);
 	pages_deinit(&src->pages);
+	addrmap_deinit(&src->item_index);
+	free(src->items);
+	strbuf_deinit(&src->scratch);
 	if (!--src->backend->references) {
 		src->backend->ops->close(src->backend->self);
 		free(src->backend);
@@ -92,39 +96,56 @@ void source_close(struct source *src)
 	free(src);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* What opening the target asked answers until the first forget; else NULL. */
+static struct source *still_open(const struct source *src)
+{
+	return src->opened_is_old ? NULL : src->opened;
+}
 
-/* The cache that answers for a page: what opening the target read does until the first forget. */
+/* ---- memory -------------------------------------------------------------------------------- */
+
 static struct pages *pages_for(struct source *src, uint64_t page)
 {
-	if (src->pinned && !src->pinned_is_old && !pages_has(&src->pages, page) &&
-	    pages_has_data(&src->pinned->pages, page))
-		return &src->pinned->pages;
+	struct source *opened = still_open(src);
+
+	if (opened && !pages_has(&src->pages, page) && pages_has_data(&opened->pages, page))
+		return &opened->pages;
 	return &src->pages;
 }
 
-void source_reread(struct source *src, uint64_t addr, size_t len)
+static bool page_error(const struct source *src, uint64_t addr, enum page_state state,
+		       struct error *err)
 {
-	for (uint64_t page = addr / SOURCE_PAGE; page <= (addr + len - 1) / SOURCE_PAGE; page++)
-		pages_reread(pages_for(src, page), page);
+	if (state == PAGE_FAULT || !err)
+		return error_fault(err, addr, EFAULT);
+	if (state == PAGE_GONE)
+		error_set(err, ERR_GONE, "process %d ended or became another program",
+			  (int)src->backend->pid);
+	else
+		error_set(err, ERR_FAULT,
+			  "memory at 0x%" PRIx64
+			  " was not read: one look takes no more than %u MiB",
+			  addr, SOURCE_MAX_CACHE >> 20);
+	err->address = addr;
+	return false;
 }
 
-bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err)
+static bool read_pages(struct source *src, uint64_t addr, char *out, size_t len, struct error *err)
 {
-	char *out = buf;
 	uint64_t end;
 
 	if (len > SOURCE_MAX_READ || __builtin_add_overflow(addr, len, &end))
-		return error_fault(err, addr, EFAULT);
+		return page_error(src, addr, PAGE_FAULT, err);
 	while (len) {
 		uint64_t page = addr / SOURCE_PAGE;
 		size_t offset = addr % SOURCE_PAGE, part = SOURCE_PAGE - offset;
+		enum page_state state;
 
 		if (part > len)
 			part = len;
-		if (!pages_copy(pages_for(src, page), page, offset, out, part))
-			return error_fault(err, addr, EFAULT);
+		state = pages_copy(pages_for(src, page), page, offset, out, part);
+		if (state != PAGE_READ)
+			return page_error(src, addr, state, err);
 		out += part;
 		addr += part;
 		len -= part;
@@ -132,8 +153,29 @@ bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struc
 	return true;
 }
 
-/* ---- many at once
- * -------------------------------------------------------------------------------- */
+bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err)
+{
+	size_t offset = addr % SOURCE_PAGE;
+
+	if (len && len <= SOURCE_PAGE - offset &&
+	    pages_copy_last(&src->pages, addr / SOURCE_PAGE, offset, buf, len))
+		return true;
+	return read_pages(src, addr, buf, len, err);
+}
+
+void source_reread(struct source *src, uint64_t addr, size_t len)
+{
+	uint64_t last;
+
+	if (!len || len > SOURCE_MAX_READ || __builtin_add_overflow(addr, len - 1, &last))
+		return;
+	for (uint64_t page = addr / SOURCE_PAGE; page <= last / SOURCE_PAGE; page++)
+		pages_reread(pages_for(src, page), page);
+}
+
+/* ---- many at once -------------------------------------------------------------------------- */
+
+#define SMALL_SORT 512u
 
 static int by_value(const void *a, const void *b)
 {
@@ -142,45 +184,76 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool cached(struct source *src, uint64_t page)
+/* One pass of a radix sort: stable, by eight bits. */
+static void sort_by_byte(const uint64_t *from, uint64_t *to, size_t n, unsigned shift)
 {
-	return pages_has(pages_for(src, page), page);
+	size_t start[256] = {0}, sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		start[from[i] >> shift & 0xff]++;
+	for (size_t i = 0; i < ARRAY_SIZE(start); i++) {
+		size_t count = start[i];
+
+		start[i] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < n; i++)
+		to[start[from[i] >> shift & 0xff]++] = from[i];
+}
+
+/* A hundred thousand addresses are common, and comparing them would take longer than reading. */
+static void sort_addresses(uint64_t *v, size_t n)
+{
+	uint64_t differ = 0, *other, *from = v, *to;
+	bool sorted = true;
+
+	for (size_t i = 1; i < n; i++) {
+		differ |= v[i] ^ v[0];
+		sorted = sorted && v[i - 1] <= v[i];
+	}
+	if (sorted)
+		return;
+	if (n < SMALL_SORT) {
+		qsort(v, n, sizeof(*v), by_value);
+		return;
+	}
+	other = to = mem_realloc(NULL, n, sizeof(*v));
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		uint64_t *swap = from;
+
+		if (!(differ >> shift & 0xff))
+			continue;
+		sort_by_byte(from, to, n, shift);
+		from = to;
+		to = swap;
+	}
+	if (from != v)
+		memcpy(v, from, n * sizeof(*v));
+	free(other);
 }
 
 void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
 {
-	uint64_t begin = 0, end = 0; /* pages [begin, end) of the present extent */
+	struct extent x = {0};
+	uint64_t next = 0, last;
 
-	if (!n || !len)
+	if (!n || !len || len > SOURCE_MAX_READ)
 		return;
-	qsort(addrs, n, sizeof(*addrs), by_value);
-	for (size_t i = 0; i < n; i++) {
-		uint64_t last, page = addrs[i] / SOURCE_PAGE;
+	sort_addresses(addrs, n);
+	for (size_t i = 0; i < n && !__builtin_add_overflow(addrs[i], len - 1, &last); i++) {
+		uint64_t page = addrs[i] / SOURCE_PAGE;
 
-		if (__builtin_add_overflow(addrs[i], len - 1, &last))
-			continue;
-		for (; page <= last / SOURCE_PAGE; page++) {
-			if (page < end || cached(src, page))
-				continue;
-			if (end && page <= end + GAP_PAGES && page < begin + PAGES_EXTENT) {
-				end = page + 1;
-				continue;
-			}
-			if (end)
-				pages_read_extent(&src->pages, begin, (uint32_t)(end - begin));
-			begin = page;
-			end = page + 1;
-		}
+		for (page = page < next ? next : page; page <= last / SOURCE_PAGE; page++)
+			if (!pages_has(pages_for(src, page), page))
+				pages_want(&src->pages, &x, page);
+		next = page;
 	}
-	if (end)
-		pages_read_extent(&src->pages, begin, (uint32_t)(end - begin));
+	pages_read_extent(&src->pages, &x);
 }
 
-/* ---- everything else, by key --------------------------------------------------------------------
- */
+/* ---- everything else, by key --------------------------------------------------------------- */
 
-/* FNV-1a; items of one hash form a chain. */
-static uint64_t item_hash(enum item_kind kind, const char *key)
+static uint64_t hash_key(enum item_kind kind, const char *key)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uint64_t)kind;
 
@@ -189,69 +262,96 @@ static uint64_t item_hash(enum item_kind kind, const char *key)
 	return hash;
 }
 
-static struct item *own_item(const struct source *src, enum item_kind kind, const char *key)
+/* The item, or NULL and *hash is where it is to be put. Equal hashes take the next numbers. */
+static struct item *own_item(const struct source *src, enum item_kind kind, const char *key,
+			     uint64_t *hash)
 {
-	uint32_t i = addrmap_get(&src->item_index, item_hash(kind, key));
+	for (*hash = hash_key(kind, key);; ++*hash) {
+		uint32_t i = addrmap_get(&src->item_index, *hash);
 
-	while (i != ADDRMAP_NONE &&
-	       (src->items[i]->kind != kind || strcmp(src->items[i]->key, key) != 0))
-		i = src->items[i]->next;
-	return i == ADDRMAP_NONE ? NULL : src->items[i];
+		if (i == ADDRMAP_NONE)
+			return NULL;
+		if (src->items[i]->kind == kind && !strcmp(src->items[i]->key, key))
+			return src->items[i];
+	}
 }
 
-static struct item *find_item(const struct source *src, enum item_kind kind, const char *key)
+static struct item *find_item(const struct source *src, enum item_kind kind, const char *key,
+			      uint64_t *hash)
 {
-	struct item *item = own_item(src, kind, key);
+	const struct source *opened = still_open(src);
+	struct item *item = own_item(src, kind, key, hash);
+	uint64_t other;
 
-	return item || !src->pinned || src->pinned_is_old ? item : own_item(src->pinned, kind, key);
+	return item || !opened ? item : own_item(opened, kind, key, &other);
 }
 
-static struct item *new_item(struct source *src, enum item_kind kind, const char *key)
+/* One allocation: the item, len bytes of data to be filled in, the key. */
+static struct item *make_item(enum item_kind kind, const char *key, size_t len)
 {
-	struct item *item = mem_zalloc(1, sizeof(*item));
-	uint64_t hash = item_hash(kind, key);
+	size_t key_size = strlen(key) + 1;
+	struct item *item = mem_alloc(sizeof(*item) + len + 1 + key_size);
+	char *data = (char *)(item + 1);
 
-	item->kind = kind;
-	item->key = mem_alloc(strlen(key) + 1);
-	strcpy(item->key, key);
-	strbuf_init(&item->data);
-	item->next = addrmap_get(&src->item_index, hash);
+	data[len] = 0;
+	*item = (struct item){kind, ERR_OK, false, {data, len, 0}, data + len + 1};
+	memcpy(item->key, key, key_size);
+	return item;
+}
+
+static struct item *put_item(struct source *src, struct item *item, uint64_t hash)
+{
 	addrmap_put(&src->item_index, hash, (uint32_t)src->n_items);
 	*array_push(&src->items, &src->n_items, &src->items_cap) = item;
 	return item;
 }
 
-static bool answer(const struct item *item, struct error *err)
+static struct item *put_answer(struct source *src, enum item_kind kind, const char *key,
+			       uint64_t hash, const struct strbuf *text)
 {
-	if (!item->failed)
-		return true;
-	return error_set(err, item->code, "%s cannot be read", item->key);
+	struct item *item = make_item(kind, key, text->len);
+
+	memcpy(item->data.data, text->data, text->len);
+	return put_item(src, item, hash);
+}
+
+/* That there is no answer is remembered too. Gives the full error this once. */
+static bool put_failure(struct source *src, enum item_kind kind, const char *key, uint64_t hash,
+			const struct error *why, struct error *err)
+{
+	struct item *item = make_item(kind, key, strlen(why->text));
+
+	memcpy(item->data.data, why->text, item->data.len);
+	item->code = why->code;
+	put_item(src, item, hash);
+	if (err)
+		*err = *why;
+	return false;
+}
+
+static bool same_failure(const struct item *item, struct error *err)
+{
+	return error_set(err, item->code, "%s", item->data.data);
 }
 
 bool source_proc(struct source *src, const char *path, const struct strbuf **ret, struct error *err)
 {
-	struct item *item = find_item(src, ITEM_PROC, path);
 	struct backend *b = src->backend;
-	struct error why;
+	uint64_t hash;
+	struct item *item = find_item(src, ITEM_PROC, path, &hash);
 
 	if (!item) {
-		struct strbuf text = STRBUF_INIT;
-		bool ok = b->ops->proc(b->self, path, &text, &why);
+		struct error why;
 
-		b->stats.system_calls += 3; /* open, read, close */
-		b->stats.bytes_read += text.len;
-		item = new_item(src, ITEM_PROC, path);
-		item->data = text;
-		item->failed = !ok;
-		item->code = ok ? ERR_OK : why.code;
-		if (!ok) {
-			if (err)
-				*err = why;
-			return false;
-		}
+		strbuf_reset(&src->scratch);
+		b->stats.system_calls++;
+		if (!b->ops->proc(b->self, path, &src->scratch, &why))
+			return put_failure(src, ITEM_PROC, path, hash, &why, err);
+		b->stats.bytes_read += src->scratch.len;
+		item = put_answer(src, ITEM_PROC, path, hash, &src->scratch);
 	}
-	if (!answer(item, err))
-		return false;
+	if (item->code != ERR_OK)
+		return same_failure(item, err);
 	*ret = &item->data;
 	return true;
 }
@@ -259,7 +359,8 @@ bool source_proc(struct source *src, const char *path, const struct strbuf **ret
 void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset,
 		     size_t len)
 {
-	strbuf_addf(key, "%" PRIx64 "+%zx %s", offset, len, file->path);
+	strbuf_addf(key, "%" PRIx64 "+%zx %s%s", offset, len, file->path,
+		    file->deleted ? " (deleted)" : "");
 }
 
 void source_line_key(struct strbuf *key, const char *path, uint32_t line)
@@ -273,25 +374,26 @@ bool source_file_read(struct source *src, const struct source_file *file, uint64
 	cleanup_strbuf struct strbuf key = STRBUF_INIT;
 	struct backend *b = src->backend;
 	struct item *item;
-	bool ok;
+	uint64_t hash;
 
 	if (len > SOURCE_MAX_TEXT)
-		return error_set(err, ERR_CORRUPT, "%s: a piece of %zu bytes", file->path, len);
+		return error_set(err, ERR_CORRUPT, "a piece of %zu bytes of a file", len);
 	source_file_key(&key, file, offset, len);
-	item = find_item(src, ITEM_FILE, key.data);
+	item = find_item(src, ITEM_FILE, key.data, &hash);
 	if (!item) {
-		item = new_item(src, ITEM_FILE, key.data);
-		ok = b->ops->file_read(b->self, file, offset, strbuf_room(&item->data, len), len,
-				       err);
+		struct error why;
+
+		item = make_item(ITEM_FILE, key.data, len);
 		b->stats.system_calls++;
-		strbuf_setlen(&item->data, ok ? len : 0);
-		item->failed = !ok;
-		item->code = ok ? ERR_OK : ERR_ABSENT;
-		if (!ok)
-			return false;
+		if (!b->ops->file_read(b->self, file, offset, item->data.data, len, &why)) {
+			free(item);
+			return put_failure(src, ITEM_FILE, key.data, hash, &why, err);
+		}
+		b->stats.bytes_read += len;
+		put_item(src, item, hash);
 	}
-	if (!answer(item, err))
-		return false;
+	if (item->code != ERR_OK)
+		return same_failure(item, err);
 	memcpy(buf, item->data.data, len);
 	return true;
 }
@@ -307,26 +409,30 @@ bool source_line(struct source *src, const char *path, uint32_t line, struct str
 	cleanup_strbuf struct strbuf key = STRBUF_INIT;
 	struct backend *b = src->backend;
 	struct item *item;
+	uint64_t hash;
 
 	source_line_key(&key, path, line);
-	item = find_item(src, ITEM_LINE, key.data);
+	item = find_item(src, ITEM_LINE, key.data, &hash);
 	if (!item) {
-		item = new_item(src, ITEM_LINE, key.data);
-		item->failed = !b->ops->line(b->self, path, line, &item->data, &item->newer, err);
-		item->code = item->failed ? ERR_ABSENT : ERR_OK;
-		b->stats.system_calls += 4;
-		if (item->failed)
-			return false;
+		struct error why;
+		bool changed = false;
+
+		strbuf_reset(&src->scratch);
+		b->stats.system_calls++;
+		if (!b->ops->line(b->self, path, line, &src->scratch, &changed, &why))
+			return put_failure(src, ITEM_LINE, key.data, hash, &why, err);
+		b->stats.bytes_read += src->scratch.len;
+		item = put_answer(src, ITEM_LINE, key.data, hash, &src->scratch);
+		item->newer = changed;
 	}
-	if (!answer(item, err))
-		return false;
+	if (item->code != ERR_OK)
+		return same_failure(item, err);
 	strbuf_add(out, item->data.data, item->data.len);
 	*newer = item->newer;
 	return true;
 }
 
-/* ---- the rest
- * -------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------------ */
 
 uint64_t source_clock(const struct source *src)
 {
@@ -360,24 +466,38 @@ const struct strbuf *source_note(const struct source *src, const char *name)
 
 struct source_stats source_get_stats(const struct source *src)
 {
-	struct source_stats stats = src->backend->stats;
+	const struct backend *b = src->backend;
+	struct source_stats stats = b->stats;
 
-	stats.pages = src->pages.n_slots + (src->pinned ? src->pinned->pages.n_slots : 0);
+	if (b->ops->calls)
+		stats.system_calls = b->ops->calls(b->self);
+	stats.pages = src->pages.n_pages + (src->opened ? src->opened->pages.n_pages : 0);
 	return stats;
+}
+
+/* ---- what a look was made of --------------------------------------------------------------- */
+
+const struct item *source_item(const struct source *src, enum item_kind kind, const char *key)
+{
+	uint64_t hash;
+	const struct item *item = own_item(src, kind, key, &hash);
+
+	return item || !src->opened ? item : own_item(src->opened, kind, key, &hash);
 }
 
 const struct item **source_items(const struct source *src, size_t *n)
 {
-	const struct source *pinned = src->pinned;
-	size_t most = src->n_items + (pinned ? pinned->n_items : 0);
-	const struct item **items = mem_alloc((most + 1) * sizeof(*items));
+	const struct source *opened = src->opened;
+	size_t most = src->n_items + (opened ? opened->n_items : 0);
+	const struct item **items = mem_realloc(NULL, most + 1, sizeof(*items));
+	uint64_t hash;
 
 	*n = 0;
+	for (size_t i = 0; opened && i < opened->n_items; i++)
+		if (!own_item(src, opened->items[i]->kind, opened->items[i]->key, &hash))
+			items[(*n)++] = opened->items[i];
 	for (size_t i = 0; i < src->n_items; i++)
 		items[(*n)++] = src->items[i];
-	for (size_t i = 0; pinned && i < pinned->n_items; i++)
-		if (!own_item(src, pinned->items[i]->kind, pinned->items[i]->key))
-			items[(*n)++] = pinned->items[i];
 	return items;
 }
 
@@ -390,14 +510,28 @@ static int by_address(const void *a, const void *b)
 
 struct quarter *source_quarters(const struct source *src, size_t *n)
 {
-	const struct source *pinned = src->pinned;
-	size_t most = 4u * ((size_t)src->pages.n_slots + (pinned ? pinned->pages.n_slots : 0));
-	struct quarter *list = mem_alloc((most + 1) * sizeof(*list));
+	const struct source *opened = src->opened;
+	size_t most = (size_t)src->pages.n_slots + (opened ? opened->pages.n_slots : 0);
+	struct quarter *list = mem_realloc(NULL, 4 * most + 1, sizeof(*list));
 
 	*n = 0;
 	pages_list(&src->pages, NULL, list, n);
-	if (pinned)
-		pages_list(&pinned->pages, &src->pages, list, n);
+	if (opened)
+		pages_list(&opened->pages, &src->pages, list, n);
 	qsort(list, *n, sizeof(*list), by_address);
 	return list;
+}
+
+const char *safe_for_message(char *out, size_t size, const char *text)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	size_t len;
+
+	utf8_add_safe(&safe, text, strlen(text), size / 4);
+	len = safe.len < size ? safe.len : size - 1;
+	while (len < safe.len && len && ((unsigned char)safe.data[len] & 0xc0) == 0x80)
+		len--;
+	memcpy(out, safe.data, len);
+	out[len] = 0;
+	return out;
 }
