@@ -65,7 +65,8 @@ void source_close(struct source *src);
 
 /*
  * What was asked so far was asked to open the target (its maps, its symbols), before any look: it
- * stays for source_save() even when looks are forgotten. Call once, before the first look.
+ * stays for source_save(), and so does the memory of looks that are forgotten later, as long as
+ * no newer look has it. Call once, before the first look, on a source that is to be saved.
  */
 void source_pin(struct source *src);
 

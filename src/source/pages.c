@@ -87,6 +87,29 @@ static void keep_page(struct pages *pages, uint64_t page, uint8_t valid)
 	addrmap_put(&pages->index, page, slot);
 }
 
+static void absorb_page(struct pages *older, const struct page_slot *from, const char *data)
+{
+	uint32_t slot = addrmap_get(&older->index, from->page), one = 1;
+
+	if (slot == ADDRMAP_NONE) {
+		if (!next_slots(older, &slot, &one))
+			return;
+		keep_page(older, from->page, from->valid);
+	}
+	if (slot >= NO_SLOT)
+		return;
+	memcpy(slot_data(older, slot), data, SOURCE_PAGE);
+	older->slots[slot].valid = from->valid;
+	older->slots[slot].touched |= from->touched;
+}
+
+void pages_absorb(struct pages *older, const struct pages *newer)
+{
+	for (uint32_t i = 0; i < newer->n_slots; i++)
+		if (newer->slots[i].page != NO_PAGE && newer->slots[i].touched)
+			absorb_page(older, &newer->slots[i], slot_data(newer, i));
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static ssize_t fetch(struct pages *pages, uint64_t addr, void *buf, size_t len)

@@ -50,6 +50,9 @@ void pages_deinit(struct pages *pages);
 /* Empties the cache; memory is kept. */
 void pages_forget(struct pages *pages);
 
+/* Adds what was looked at in a newer look to an older one, page by page; the newer counts. */
+void pages_absorb(struct pages *older, const struct pages *newer);
+
 /* True when the page is known: readable or not. */
 bool pages_has(const struct pages *pages, uint64_t page);
 

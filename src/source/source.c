@@ -69,8 +69,14 @@ void source_pin(struct source *src)
 	src->opened = opened;
 }
 
+/*
+ * The layers above remember names and line tables of a look that was thrown away, and do not ask
+ * for them again: what a look used stays for saving.
+ */
 void source_forget(struct source *src)
 {
+	if (src->opened)
+		pages_absorb(&src->opened->pages, &src->pages);
 	src->opened_is_old = true;
 	pages_forget(&src->pages);
 	addrmap_clear(&src->item_index);
@@ -84,6 +90,7 @@ void source_close(struct source *src)
 	if (!src)
 		return;
 	source_close(src->opened);
+	src->opened = NULL;
 	source_forget(src);
 	pages_deinit(&src->pages);
 	addrmap_deinit(&src->item_index);
