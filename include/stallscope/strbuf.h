@@ -36,6 +36,9 @@ void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 void strbuf_setlen(struct strbuf *sb, size_t len); /* len <= current len + room */
 
+/* True when text ends with tail. */
+bool str_ends_with(const char *text, const char *tail);
+
 static inline void strbuf_deinit_p(struct strbuf *sb)
 {
 	strbuf_deinit(sb);

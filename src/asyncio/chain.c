@@ -6,13 +6,6 @@
 
 #define AT(object, f) ((object) + py->layout.field[F_##f].offset)
 
-static bool ends_with(const char *text, const char *tail)
-{
-	size_t n = strlen(text), m = strlen(tail);
-
-	return n >= m && !strcmp(text + n - m, tail);
-}
-
 /* ---- coroutines compiled by Cython --------------------------------------------------------------
  */
 
@@ -54,7 +47,7 @@ static bool cython_link(struct python *py, uint64_t object, const char *type, st
 /* Objects that only stand between a coroutine and what it awaits: looked through. */
 static bool look_through(struct python *py, uint64_t object, const char *type, uint64_t *next)
 {
-	if (ends_with(type, "coroutine_wrapper") || ends_with(type, "CoroutineAwait"))
+	if (str_ends_with(type, "coroutine_wrapper") || str_ends_with(type, "CoroutineAwait"))
 		*next = rd_u64(&py->rd, AT(object, CWRAP_CORO));
 	else if (!strcmp(type, "async_generator_asend"))
 		*next = rd_u64(&py->rd, AT(object, ASEND_GEN));
@@ -93,12 +86,12 @@ static bool make_link(struct python *py, uint64_t object, struct aio_link *link,
 		return false;
 	if (python_is_gen(py, object)) {
 		gen_link(py, object, link, next);
-	} else if (ends_with(type, "FutureIter")) {
+	} else if (str_ends_with(type, "FutureIter")) {
 		link->kind = AIO_LINK_FUTURE;
 		link->address = rd_u64(&py->rd, AT(object, FUTUREITER_FUTURE));
 	} else if (look_through(py, object, type, next)) {
 		return false;
-	} else if ((ends_with(type, "coroutine") || ends_with(type, "generator")) &&
+	} else if ((str_ends_with(type, "coroutine") || str_ends_with(type, "generator")) &&
 		   cython_link(py, object, type, link, next)) {
 		return true;
 	} else {

@@ -6,13 +6,6 @@
 #include "stallscope/asyncio.h"
 #include "stallscope/utf8.h"
 
-static bool ends_with(const char *text, const char *tail)
-{
-	size_t n = strlen(text), m = strlen(tail);
-
-	return n >= m && !strcmp(text + n - m, tail);
-}
-
 bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 {
 	const struct py_code *code;
@@ -20,7 +13,8 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 	if (frame->code == UINT32_MAX)
 		return false;
 	code = &py->codes[frame->code];
-	return !strcmp(code->name, "_run_once") && ends_with(code->file, "asyncio/base_events.py");
+	return !strcmp(code->name, "_run_once") &&
+	       str_ends_with(code->file, "asyncio/base_events.py");
 }
 
 static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
@@ -128,10 +122,10 @@ static void describe(struct python *py, uint64_t callback, struct strbuf *out, u
 
 	if (py->rd.failed || depth > 4)
 		return;
-	if (ends_with(type, "TaskStepMethWrapper")) {
+	if (str_ends_with(type, "TaskStepMethWrapper")) {
 		strbuf_addstr(out, "TaskStepMethWrapper");
 		*task = rd_u64(&py->rd, callback + py->layout.field[F_STEP_TASK].offset);
-	} else if (ends_with(type, "TaskWakeupMethWrapper")) {
+	} else if (str_ends_with(type, "TaskWakeupMethWrapper")) {
 		strbuf_addstr(out, "TaskWakeupMethWrapper");
 		*task = rd_u64(&py->rd, callback + py->layout.field[F_WAKEUP_TASK].offset);
 	} else if (!strcmp(type, "function")) {

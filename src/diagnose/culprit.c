@@ -56,18 +56,12 @@ const struct call_kind *call_kind(const char *system_call)
 	return NULL;
 }
 
-static bool ends_with(const char *text, const char *tail)
-{
-	size_t n = strlen(text), m = strlen(tail);
-
-	return n >= m && !strcmp(text + n - m, tail);
-}
-
 /* The frame of asyncio that calls a callback: Handle._run, or the loop itself. */
 static bool is_caller(const struct snap_code *c)
 {
-	return (!strcmp(c->function, "_run") && ends_with(c->file, "asyncio/events.py")) ||
-	       (!strcmp(c->function, "_run_once") && ends_with(c->file, "asyncio/base_events.py"));
+	return (!strcmp(c->function, "_run") && str_ends_with(c->file, "asyncio/events.py")) ||
+	       (!strcmp(c->function, "_run_once") &&
+		str_ends_with(c->file, "asyncio/base_events.py"));
 }
 
 /* From the leaf to the callback: what runs inside this turn of the loop. */

@@ -89,10 +89,8 @@ static const char *behind_root(const char *file)
 
 static void drop_tail(char *text, const char *tail)
 {
-	size_t n = strlen(text), m = strlen(tail);
-
-	if (n >= m && !strcmp(text + n - m, tail))
-		text[n - m] = 0;
+	if (str_ends_with(text, tail))
+		text[strlen(text) - strlen(tail)] = 0;
 }
 
 void culprits_module(const char *file, char *module, size_t size)

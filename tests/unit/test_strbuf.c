@@ -107,12 +107,23 @@ static void test_cleanup(void **state)
 	}
 }
 
+static void test_ends_with(void **state)
+{
+	(void)state;
+	assert_true(str_ends_with("asyncio/events.py", "events.py"));
+	assert_true(str_ends_with("x", ""));
+	assert_true(str_ends_with("", ""));
+	assert_false(str_ends_with("py", "events.py"));
+	assert_false(str_ends_with("events.pyc", "events.py"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),	  cmocka_unit_test(test_grows),
 		cmocka_unit_test(test_nul_bytes), cmocka_unit_test(test_printf),
 		cmocka_unit_test(test_room),	  cmocka_unit_test(test_cleanup),
+		cmocka_unit_test(test_ends_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
