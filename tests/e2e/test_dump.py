@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verdict, the held time, the culprit and the tasks, on every interpreter."""
+import functools
 import json
 import os
 import re
@@ -18,12 +19,34 @@ def stack_of(frames):
     return [[f["function"], f["line"]] for f in reversed(frames)]
 
 
+class BusyMachine(AssertionError):
+    """The machine took the CPU away: from the target between select and its callback, where the
+    held time begins, or from a callback that computes, which then is starved indeed."""
+
+
+def unless_busy(test):
+    """A fresh target for a busy machine, twice; the third time it is a failure."""
+    @functools.wraps(test)
+    def wrapper(*args, **kwargs):
+        for _ in range(2):
+            try:
+                return test(*args, **kwargs)
+            except BusyMachine:
+                time.sleep(2)
+        return test(*args, **kwargs)
+    return wrapper
+
+
 def check_held(document, loop, truth):
     error = loop["held_s"] - (document["monotonic_s"] - truth["started"])
-    assert -0.00005 <= error <= HELD_ERROR_S, "held_s is off by %.6f s" % error
+    assert -0.00005 <= error < 0.1, "held_s is off by %.6f s" % error
+    if error > HELD_ERROR_S:
+        raise BusyMachine("held_s is over by %.6f s" % error)
 
 
 def check_culprit(loop, truth):
+    if loop["verdict"] == "STARVED" and loop["kind"].startswith("cpu."):
+        raise BusyMachine("the target gets no CPU")
     assert loop["verdict"] == "STALLED"
     assert loop["who"]["function"] == truth["function"]
     assert truth["lines"][0] <= loop["who"]["line"] <= truth["lines"][1]
@@ -61,6 +84,7 @@ def check_running(document, truth):
 
 
 @pytest.mark.parametrize("state", ["blocked", "cpu"])
+@unless_busy
 def test_held_four_awaits_deep(interpreter, state):
     with Target(interpreter, "states.py", state) as target:
         settle()
@@ -184,6 +208,7 @@ def test_eager_task(interpreter):
         check_culprit(loop, target.truth)
 
 
+@unless_busy
 def test_debug_mode(interpreter):
     with Target(interpreter, "states.py", "debug") as target:
         settle()
