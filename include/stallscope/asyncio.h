@@ -11,7 +11,23 @@
 #ifndef STALLSCOPE_ASYNCIO_H
 #define STALLSCOPE_ASYNCIO_H
 
+#include <math.h>
+
 #include "stallscope/python.h"
+
+#define AIO_NS_MAX (INT64_MAX / 4) /* of times in ns: two of them can be added and subtracted */
+
+/* Seconds, which the target may have forged, as ns: never more than AIO_NS_MAX, nan is 0. */
+static inline int64_t aio_ns(double seconds)
+{
+	double ns = seconds * 1e9;
+
+	if (isnan(ns))
+		return 0;
+	if (fabs(ns) >= (double)AIO_NS_MAX)
+		return ns < 0 ? -AIO_NS_MAX : AIO_NS_MAX;
+	return (int64_t)llround(ns);
+}
 
 /* ---- one iteration of a loop ------------------------------------------------------------ */
 

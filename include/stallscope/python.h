@@ -26,10 +26,12 @@ struct cpython_ops;
 #define PY_MAX_INTERPRETERS 256u
 #define PY_MAX_THREADS	    10000u
 #define PY_MAX_FRAMES	    4096u
-#define PY_MAX_AWAITS	    1000u      /* depth of an await chain */
-#define PY_MAX_ENTRIES	    (1u << 22) /* of a dict or set */
-#define PY_MAX_STRING	    65536u     /* code points of a string */
-#define PY_MAX_CODE	    (1u << 22) /* bytes of bytecode or of a line table */
+#define PY_MAX_AWAITS	    1000u	/* depth of an await chain */
+#define PY_MAX_ENTRIES	    (1u << 22)	/* of a dict or set */
+#define PY_MAX_STRING	    65536u	/* code points of a string */
+#define PY_MAX_CODE	    (1u << 22)	/* bytes of bytecode or of a line table */
+#define PY_MAX_LINES	    (64u << 20) /* bytes of all line tables and names of code */
+#define PY_MAX_MEMBERS	    4096u	/* entries of a class's dict looked at for slots */
 
 /* Addresses of static types; 0 when the build does not export it. */
 struct py_types {

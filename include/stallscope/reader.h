@@ -20,8 +20,18 @@
 
 #include "stallscope/source.h"
 
+/*
+ * A target can be made so that walking it never ends in earnest: rings and tables whose bounds
+ * multiply. What an honest one needs grows with its memory, so loads are bounded by the pages
+ * that were fetched; behind that each load fails until the next READER().
+ */
+#define READER_LOADS_FREE     (UINT64_C(8) << 20)
+#define READER_LOADS_PER_PAGE UINT64_C(2000) /* honest ones need about 100 */
+
 struct reader {
 	struct source *src;
+	uint64_t loads; /* so far */
+	bool spent;	/* too many of them */
 	bool failed;
 	bool corrupt;	  /* a check failed, not a load */
 	uint64_t fault;	  /* the first address that failed */
@@ -45,6 +55,9 @@ uint64_t rd_ptr(struct reader *rd, uint64_t addr);
 
 /* Marks a failed check on the object at addr; what is a literal ("not a code object"). */
 void rd_corrupt(struct reader *rd, uint64_t addr, const char *what);
+
+/* Counts n loads more, for work that is not one; false when they are spent. */
+bool rd_spend(struct reader *rd, uint64_t n);
 
 /* Puts the failure into err and returns false; forgets it, so that the reader can be used on. */
 bool rd_error(struct reader *rd, struct error *err);

@@ -29,10 +29,11 @@ struct source;
 
 /* Bounds of what is taken from a target. */
 #define SOURCE_PAGE	 4096u
-#define SOURCE_MAX_READ	 (64u << 20)  /* bytes of one source_read() */
-#define SOURCE_MAX_TEXT	 (16u << 20)  /* bytes of one file of /proc */
-#define SOURCE_MAX_LINE	 4096u	      /* bytes of one line of a source file */
-#define SOURCE_MAX_CACHE (512u << 20) /* bytes of memory in one look */
+#define SOURCE_MAX_READ	 (64u << 20)	  /* bytes of one source_read() */
+#define SOURCE_MAX_TEXT	 (16u << 20)	  /* bytes of one file of /proc */
+#define SOURCE_MAX_LINE	 4096u		  /* bytes of one line of a source file */
+#define SOURCE_CLOCK_MAX (UINT64_MAX / 8) /* ns; no machine was up that long */
+#define SOURCE_MAX_CACHE (512u << 20)	  /* bytes of memory in one look */
 
 /* A mapped file, as a line of /proc/PID/maps names it. */
 struct source_file {

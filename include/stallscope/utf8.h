@@ -38,6 +38,10 @@ void utf8_add_safe_cp(struct strbuf *sb, uint32_t cp);
  */
 bool utf8_add_safe(struct strbuf *sb, const char *text, size_t len, size_t max_chars);
 
+/* Copies valid UTF-8 into a buffer of size bytes > 0; what does not fit is cut between characters.
+ */
+void utf8_copy(char *buf, size_t size, const char *text);
+
 /* Columns of a terminal that a code point takes: 0 (combining), 1 or 2. Own table, no locale. */
 unsigned utf8_cp_width(uint32_t cp);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "stallscope/asyncio.h"
@@ -153,6 +152,6 @@ bool aio_callback_read(struct python *py, uint64_t handle, struct aio_callback *
 	memset(ret, 0, sizeof(*ret));
 	if (callback && !py->rd.failed)
 		describe(py, callback, &text, &ret->task, 0);
-	snprintf(ret->name, sizeof(ret->name), "%s", text.data);
+	utf8_copy(ret->name, sizeof(ret->name), text.data);
 	return !rd_take(&py->rd) && callback;
 }

@@ -162,6 +162,16 @@ bool utf8_add_safe(struct strbuf *sb, const char *text, size_t len, size_t max_c
 	return true;
 }
 
+void utf8_copy(char *buf, size_t size, const char *text)
+{
+	size_t all = strlen(text), len = all < size ? all : size - 1;
+
+	while (len < all && len && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	memcpy(buf, text, len);
+	buf[len] = 0;
+}
+
 /* ---- columns ------------------------------------------------------------------------------- */
 
 unsigned utf8_cp_width(uint32_t cp)

@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "stallscope/utf8.h"
 
 #define MS INT64_C(1000000)
 
@@ -129,7 +130,7 @@ bool parse_duration(const char *text, int64_t *ns)
 	char *end;
 	double value;
 
-	if (!isdigit((unsigned char)*text) && *text != '.')
+	if (strspn(text, "0123456789.") == 0 || strpbrk(text, "xX"))
 		return false;
 	errno = 0;
 	value = strtod(text, &end);
@@ -169,11 +170,22 @@ static bool add_target(struct options *o, const char *target)
 	return true;
 }
 
+/* JSON has no other text. */
+static bool is_utf8(const char *text)
+{
+	size_t len = strlen(text);
+	uint32_t cp = 0;
+
+	for (size_t i = 0; i < len && cp != UTF8_BAD;)
+		i += utf8_decode(text + i, len - i, &cp);
+	return cp != UTF8_BAD;
+}
+
 static bool add_label(struct options *o, char *text)
 {
 	char *equals = strchr(text, '=');
 
-	if (!equals || equals == text || o->n_labels == LABELS_MAX)
+	if (!equals || equals == text || o->n_labels == LABELS_MAX || !is_utf8(text))
 		return false;
 	*equals = 0;
 	o->labels[o->n_labels++] = (struct render_label){text, equals + 1};

@@ -30,7 +30,7 @@ static void read_lines(struct python *py, uint64_t bytes, struct py_code *code)
 	uint64_t len = py_size(py, bytes);
 	uint8_t *table;
 
-	if (len > PY_MAX_CODE) {
+	if (len > PY_MAX_CODE || py->arena.used > PY_MAX_LINES) {
 		rd_corrupt(&py->rd, bytes, "line table too large");
 		return;
 	}

@@ -7,7 +7,7 @@
 /* Entries of a keys object: {hash, key, value}, or {key, value} when all keys are str. */
 enum { ENTRY_GENERAL = 24, ENTRY_STR = 16 };
 
-#define DICT_LOOKUP_MAX 32u
+#define LOG2_SIZE_MAX 23 /* room for PY_MAX_ENTRIES */
 
 /* 3.8-3.10: dk_size slots of an index whose width depends on the size. */
 void dict_keys_sized(struct python *py, uint64_t keys, struct py_iter *it)
@@ -34,7 +34,7 @@ void dict_keys_log2(struct python *py, uint64_t keys, struct py_iter *it)
 	uint8_t log2_size = get_u8(py, keys, F_DK_LOG2_SIZE);
 	bool general = get_u8(py, keys, F_DK_KIND) == 0;
 
-	if (log2_bytes > 30 || log2_size > log2_bytes || log2_bytes - log2_size > 3) {
+	if (log2_size > LOG2_SIZE_MAX || log2_size > log2_bytes || log2_bytes - log2_size > 3) {
 		rd_corrupt(&py->rd, keys, "dict keys with an impossible size");
 		return;
 	}
@@ -298,6 +298,8 @@ static void learn_slots(struct python *py, uint64_t type, struct py_type_info *o
 
 		if (!dict || !py_dict_begin(py, dict, &it))
 			continue;
+		if (it.n > PY_MAX_MEMBERS)
+			it.n = PY_MAX_MEMBERS;
 		while (out->n_slots < TYPE_SLOTS_MAX && py_iter_next(py, &it, &key, &value))
 			add_slot(py, out, key, value);
 	}

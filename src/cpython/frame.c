@@ -31,7 +31,7 @@ bool frame_read_object(struct python *py, uint64_t address, struct py_frame *ret
 	ret->back = get_u64(py, address, F_FO_BACK);
 	ret->locals = at(py, address, F_FO_LOCALS);
 	ret->code = python_code(py, get_ptr(py, address, F_FO_CODE));
-	ret->instr = lasti < 0 ? -1 : lasti * py->ops->instr_scale;
+	ret->instr = lasti < 0 || lasti >= (int32_t)PY_MAX_CODE ? -1 : lasti * py->ops->instr_scale;
 	return !py->rd.failed;
 }
 

@@ -101,16 +101,17 @@ static int64_t index_at(struct python *py, const struct py_iter *it, uint64_t i)
 
 /*
  * The probing of Objects/dictobject.c. The high bits of the hash are used up after 13 steps; from
- * then on every slot is visited once.
+ * then on every slot is visited once, of a small table all of them.
  */
 int64_t hash_find(struct python *py, const struct py_iter *it, const char *name)
 {
-	static const uint64_t used_up = 13;
+	static const uint64_t used_up = 13, longest = 1000; /* one in three slots is empty */
+	uint64_t steps = it->index_size < longest ? it->index_size + used_up : longest;
 	uint64_t mask = it->index_size - 1, perturb, i;
 
 	perturb = (uint64_t)name_hash(py, name, strlen(name));
 	i = perturb & mask;
-	for (uint64_t step = 0; step < it->index_size + used_up && !py->rd.failed; step++) {
+	for (uint64_t step = 0; step < steps && !py->rd.failed; step++) {
 		int64_t entry = index_at(py, it, i);
 
 		if (entry == -1)

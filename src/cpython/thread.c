@@ -89,17 +89,21 @@ static void read_thread(struct python *py, uint64_t tstate, const struct py_inte
 struct thread_list {
 	struct py_thread *v;
 	size_t n, cap;
+	struct addrmap seen; /* interpreters and thread states: the lists must not be rings */
 };
 
 static bool interpreter_threads(struct python *py, const struct py_interpreter *interp,
 				uint32_t index, struct thread_list *out)
 {
 	uint64_t tstate = get_u64(py, interp->address, F_IS_THREADS);
-	unsigned steps = 0;
 
-	while (tstate && !py->rd.failed && ++steps <= PY_MAX_THREADS) {
+	while (tstate && !py->rd.failed && out->n < PY_MAX_THREADS) {
 		struct py_thread t = {.interpreter = index};
 
+		if (!addrmap_add(&out->seen, tstate)) {
+			rd_corrupt(&py->rd, tstate, "a list of threads that comes back");
+			break;
+		}
 		if (get_u64(py, tstate, F_TS_INTERP) != interp->address) {
 			rd_corrupt(&py->rd, tstate, "thread state of another interpreter");
 			break;
@@ -124,6 +128,10 @@ bool python_threads(struct python *py, struct py_interpreter **interps, size_t *
 	while (address && !py->rd.failed && n < PY_MAX_INTERPRETERS) {
 		struct py_interpreter *interp = array_push(&list, &n, &cap);
 
+		if (!addrmap_add(&all.seen, address)) {
+			rd_corrupt(&py->rd, address, "a list of interpreters that comes back");
+			break;
+		}
 		interp->address = address;
 		interp->id = rd_i64(&py->rd, at(py, address, F_IS_ID));
 		interp->modules = get_u64(py, address, F_IS_MODULES);
@@ -132,6 +140,7 @@ bool python_threads(struct python *py, struct py_interpreter **interps, size_t *
 			break;
 		address = get_u64(py, address, F_IS_NEXT);
 	}
+	addrmap_deinit(&all.seen);
 	if (py->rd.failed) {
 		free(list);
 		free(all.v);

@@ -48,7 +48,7 @@ static void measure(const struct facts *f, struct verdict *v)
 	v->have_held = l->have_held;
 	v->held_ns = l->held_ns;
 	v->held_bound = !l->have_held ? NULL : l->held_is_lower ? "lower" : "upper";
-	v->lag_ns = (int64_t)(l->info.worst_late * 1e9);
+	v->lag_ns = aio_ns(l->info.worst_late);
 	if (l->have_held && l->held_ns > v->lag_ns)
 		v->lag_ns = l->held_ns;
 	v->on_cpu = f->on_cpu;

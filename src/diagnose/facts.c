@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "facts.h"
+#include "stallscope/utf8.h"
 
 static bool same_callback(const struct snap_look *a, const struct snap_look *b)
 {
@@ -12,7 +13,7 @@ static bool same_callback(const struct snap_look *a, const struct snap_look *b)
 
 static int64_t held_at(const struct snap_look *l)
 {
-	return l->end_time > 0 ? (int64_t)l->clock_ns - (int64_t)(l->end_time * 1e9) : 0;
+	return l->end_time > 0 ? (int64_t)l->clock_ns - aio_ns(l->end_time) : 0;
 }
 
 /*
@@ -112,6 +113,7 @@ void facts_of_loop(const struct snapshot *snap, uint32_t loop, int64_t threshold
 
 void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
 {
+	cleanup_strbuf struct strbuf fact = STRBUF_INIT;
 	struct evidence *e;
 	va_list ap;
 
@@ -120,6 +122,7 @@ void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
 	e = &v->evidence[v->n_evidence++];
 	e->source = source;
 	va_start(ap, fmt);
-	vsnprintf(e->fact, sizeof(e->fact), fmt, ap);
+	strbuf_vaddf(&fact, fmt, ap);
 	va_end(ap);
+	utf8_copy(e->fact, sizeof(e->fact), fact.data);
 }

@@ -214,7 +214,7 @@ static void explain_overloaded(const struct facts *f, struct verdict *v)
 	v->callback_s = f->callback_s;
 	v->turn_s = f->turn_s;
 	if (f->turn_s > seconds(v->lag_ns))
-		v->lag_ns = (int64_t)(f->turn_s * 1e9);
+		v->lag_ns = aio_ns(f->turn_s);
 	v->title = "too many ready callbacks";
 	v->advice =
 		"bound the concurrency: asyncio.Semaphore, a fixed pool of workers on a bounded "

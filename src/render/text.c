@@ -5,6 +5,7 @@
  */
 #include "text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,7 +192,7 @@ static void suffering(struct text *t, const struct snap_loop *l)
 	if (info->timers_late >= 0) {
 		strbuf_addf(&t->line, "%lld timers late", (long long)info->timers_late);
 		if (info->worst_late > 0) {
-			format_duration(worst, sizeof(worst), (int64_t)(info->worst_late * 1e9));
+			format_duration(worst, sizeof(worst), aio_ns(info->worst_late));
 			strbuf_addf(&t->line, " (worst %s)", worst);
 		}
 		strbuf_addstr(&t->line, ", ");
@@ -268,7 +269,7 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 {
 	char turn[32];
 
-	format_duration(turn, sizeof(turn), (int64_t)(v->turn_s * 1e9));
+	format_duration(turn, sizeof(turn), aio_ns(v->turn_s));
 	LINE(t, "%s", "");
 	strbuf_addf(&t->line, "The loop turns, but one turn takes %s", turn);
 	if (l->run.have_batch)
@@ -298,7 +299,7 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 	}
 	left = l->info.next_when - (double)t->s->clock_ns / 1e9;
 	if (l->info.have_next && left > 0) {
-		format_duration(next, sizeof(next), (int64_t)(left * 1e9));
+		format_duration(next, sizeof(next), aio_ns(left));
 		strbuf_addf(&t->line, ", next timer in %s", next);
 	}
 	text_end_line(t);
@@ -317,10 +318,18 @@ static void starved_text(struct text *t, const struct snap_loop *l, const struct
 	suffering(t, l);
 }
 
+/* "stopped by a signal" is said of the process; the other titles are clauses of their own. */
 static void plain_text(struct text *t, const struct verdict *v)
 {
+	bool of_process = v->id == VERDICT_STOPPED || v->id == VERDICT_TRACED;
+
 	LINE(t, "%s", "");
-	LINE(t, "The process is %s.", v->title);
+	if (!v->title[0])
+		return;
+	if (of_process)
+		LINE(t, "The process is %s.", v->title);
+	else
+		LINE(t, "%c%s.", toupper((unsigned char)v->title[0]), v->title + 1);
 }
 
 /* ---- stack

@@ -25,6 +25,7 @@ struct builder {
 	struct addrmap code_map;   /* index into py->codes -> index into s->codes */
 	struct addrmap loop_map;   /* loop address -> index into s->loops */
 	struct addrmap task_map;   /* task address -> index into s->tasks */
+	struct addrmap place_map;  /* code and instruction -> index into s->frames */
 	struct addrmap string_map; /* address of a str object -> index into strings */
 	const char **strings;
 	size_t n_strings, strings_cap;

@@ -175,6 +175,9 @@ static bool parse_look(const char *line, struct snap_look *l)
 		   &l->leaf_instr, &l->on_cpu_ns, &l->run_queue_ns, &have_sched, &gil, &l->syscall,
 		   &l->task) != 19)
 		return false;
+	if (l->clock_ns > SOURCE_CLOCK_MAX || !isfinite(l->end_time) || l->index < 0 ||
+	    l->ntodo < 0)
+		return false;
 	l->found = found != 0;
 	l->in_callbacks = in_callbacks != 0;
 	l->state = (char)state;

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "builder.h"
 
 #define LONGEST_TIMEOUT_S 86400.0 /* asyncio clips timeouts there: no conclusion possible */
-
-static int64_t seconds_to_ns(double seconds)
-{
-	return (int64_t)llround(seconds * 1e9);
-}
 
 bool snap_in_epoll(const struct os_thread *os)
 {
@@ -31,14 +25,14 @@ bool snap_in_epoll(const struct os_thread *os)
 /* end_time must lie in the life of the process, or the class has a clock of its own. */
 static void read_held(struct builder *b, struct snap_loop *loop)
 {
-	int64_t now = (int64_t)b->s->clock_ns, end = seconds_to_ns(loop->run.end_time);
+	int64_t now = (int64_t)b->s->clock_ns, end = aio_ns(loop->run.end_time);
 
 	if (!now) {
 		build_problem(b, "the core does not say when it was taken: times are unknown",
 			      "core");
 		return;
 	}
-	if (end < (int64_t)b->proc->started_ns - 1000000000 || end > now + 1000000000) {
+	if (end + 1000000000 < (int64_t)b->proc->started_ns || end > now + 1000000000) {
 		build_problem(b, "end_time of the loop is not on the monotonic clock", "_run_once");
 		return;
 	}
@@ -57,8 +51,8 @@ static void read_select(struct builder *b, struct snap_loop *loop)
 	    loop->info.timers <= 0)
 		return;
 	entered = loop->info.first_when - loop->run.timeout;
-	ns = (int64_t)b->s->clock_ns - seconds_to_ns(entered);
-	if (ns < 0 || ns > seconds_to_ns(loop->run.timeout) + 1000000000)
+	ns = (int64_t)b->s->clock_ns - aio_ns(entered);
+	if (ns < 0 || ns > aio_ns(loop->run.timeout) + 1000000000)
 		return;
 	loop->have_select = true;
 	loop->select_ns = ns;
@@ -75,7 +69,7 @@ static void judge_uvloop(struct builder *b, struct snap_loop *loop)
 	loop->phase = snap_in_epoll(&thread->os) ? SNAP_SELECT : SNAP_CALLBACKS;
 	if (!loop->info.have_uv_time)
 		return;
-	since = now - seconds_to_ns(loop->info.uv_time);
+	since = now - aio_ns(loop->info.uv_time);
 	if (since < 0)
 		since = 0;
 	if (loop->phase == SNAP_SELECT) {

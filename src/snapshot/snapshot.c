@@ -82,6 +82,24 @@ static uint32_t build_code(struct builder *b, uint32_t py_code)
 	return index;
 }
 
+/*
+ * Most frames stand where one before them stands: line tables are walked once for each place, and
+ * the walk counts as loads, as a forged table may be long.
+ */
+static struct py_position position(struct builder *b, const struct py_frame *frame, uint32_t index)
+{
+	static const struct py_position unknown = {0, 0, -1, -1};
+	uint64_t place = (uint64_t)frame->code << 32 | (uint32_t)frame->instr;
+	uint32_t same = addrmap_get(&b->place_map, place);
+
+	if (same != ADDRMAP_NONE)
+		return b->s->frames[same].at;
+	addrmap_put(&b->place_map, place, index);
+	if (!rd_spend(&b->py->rd, b->py->codes[frame->code].lines_len / 16))
+		return unknown;
+	return python_position(b->py, frame->code, frame->instr);
+}
+
 struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, size_t n,
 			      bool truncated)
 {
@@ -92,7 +110,7 @@ struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, 
 		struct snap_frame *f = array_push(&b->s->frames, &b->s->n_frames, &b->frames_cap);
 
 		f->code = code;
-		f->at = python_position(b->py, frames[i].code, frames[i].instr);
+		f->at = position(b, &frames[i], (uint32_t)(b->s->n_frames - 1));
 		f->instr = frames[i].instr;
 		f->address = frames[i].address;
 		f->task = SNAP_NONE;
@@ -109,6 +127,7 @@ static void forget_parts(struct builder *b)
 
 	s->n_threads = s->n_loops = s->n_frames = s->n_problems = 0;
 	addrmap_clear(&b->loop_map);
+	addrmap_clear(&b->place_map);
 	free(b->interps);
 	free(b->py_threads);
 	free(b->thread_of);
@@ -128,6 +147,7 @@ static void builder_deinit(struct builder *b)
 	addrmap_deinit(&b->code_map);
 	addrmap_deinit(&b->loop_map);
 	addrmap_deinit(&b->task_map);
+	addrmap_deinit(&b->place_map);
 	addrmap_deinit(&b->string_map);
 }
 
@@ -211,15 +231,19 @@ static void read_children(struct builder *b)
 	struct snapshot *s = b->s;
 	const struct strbuf *text;
 	size_t cap = 0;
-	char path[64];
-	int pid, used;
+	char path[64], *end;
 
 	snprintf(path, sizeof(path), "task/%d/children", (int)b->proc->pid);
 	s->have_children = source_proc(b->py->rd.src, path, &text, NULL);
 	if (!s->have_children)
 		return;
-	for (const char *p = text->data; sscanf(p, "%d%n", &pid, &used) == 1; p += used)
-		*array_push(&s->children, &s->n_children, &cap) = pid;
+	for (const char *p = text->data;; p = end) {
+		long pid = strtol(p, &end, 10);
+
+		if (end == p || pid <= 0 || pid > INT32_MAX)
+			break;
+		*array_push(&s->children, &s->n_children, &cap) = (int32_t)pid;
+	}
 }
 
 static void judge_consistency(struct snapshot *s)

@@ -6,7 +6,8 @@
 #include "builder.h"
 #include "stallscope/utf8.h"
 
-#define MANY_THREADS 64u /* above, the dear facts are read of Python's threads only */
+#define MANY_THREADS 64u	/* above, the dear facts are read of Python's threads only */
+#define FRAMES_MAX   (1u << 18) /* of all threads */
 
 /* ---- Python threads ----------------------------------------------------------------------- */
 
@@ -68,6 +69,7 @@ static void build_thread(struct builder *b, const struct py_thread *t)
 {
 	struct snap_thread *thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
 	uint32_t index = (uint32_t)(b->s->n_threads - 1);
+	size_t room = b->s->n_frames < FRAMES_MAX ? FRAMES_MAX - b->s->n_frames : 0;
 	bool truncated;
 	size_t n;
 
@@ -78,7 +80,8 @@ static void build_thread(struct builder *b, const struct py_thread *t)
 	thread->waits_for_gil = t->waits_for_gil;
 	thread->os.ns_tid = t->tid;
 	thread->stack_failed =
-		!python_stack(b->py, t->tstate, b->frames, PY_MAX_FRAMES, &n, &truncated, NULL);
+		!python_stack(b->py, t->tstate, b->frames,
+			      room < PY_MAX_FRAMES ? room : PY_MAX_FRAMES, &n, &truncated, NULL);
 	if (thread->stack_failed)
 		build_problem(b, "the stack of a thread changed while it was read", "thread");
 	thread->stack = build_stack(b, b->frames, n, truncated);

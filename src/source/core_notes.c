@@ -54,6 +54,8 @@ static bool take_meta(struct core *core, const struct note *note, struct error *
 		sscanf(line, "clock %" SCNu64, &core->clock_ns);
 		sscanf(line, "wall %" SCNu64, &core->wall_ns);
 	}
+	if (core->clock_ns > SOURCE_CLOCK_MAX)
+		core->clock_ns = 0;
 	return true;
 }
 

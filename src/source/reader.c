@@ -14,10 +14,24 @@ static void set_fault(struct reader *rd, uint64_t addr)
 	rd->fault = addr;
 }
 
+bool rd_spend(struct reader *rd, uint64_t n)
+{
+	static const unsigned seldom = 16; /* how many are allowed is asked once in 2^16 loads */
+	uint64_t before = rd->loads;
+
+	rd->loads += n;
+	if (before >> seldom != rd->loads >> seldom)
+		rd->spent = rd->loads > READER_LOADS_FREE + READER_LOADS_PER_PAGE *
+								    source_get_stats(rd->src).pages;
+	return !rd->spent;
+}
+
 void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 {
 	struct error err;
 
+	if (!rd_spend(rd, 1))
+		rd_corrupt(rd, addr, "more links than an honest process has, seen last");
 	if (!rd->failed) {
 		if (source_read(rd->src, addr, buf, len, &err))
 			return;

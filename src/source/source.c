@@ -532,13 +532,8 @@ struct quarter *source_quarters(const struct source *src, size_t *n)
 const char *safe_for_message(char *out, size_t size, const char *text)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
-	size_t len;
 
 	utf8_add_safe(&safe, text, strlen(text), size / 4);
-	len = safe.len < size ? safe.len : size - 1;
-	while (len < safe.len && len && ((unsigned char)safe.data[len] & 0xc0) == 0x80)
-		len--;
-	memcpy(out, safe.data, len);
-	out[len] = 0;
+	utf8_copy(out, size, safe.data);
 	return out;
 }

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_core.c - any bytes as a core: opened, and asked all there is to ask
+ * fuzz_core.c - any bytes as a core: opened, asked all there is to ask, and dumped
+ *
+ * tests/fuzz/seeds makes a corpus of it; fuzz_patched goes deeper into what is recorded.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "stallscope/arena.h"
-#include "stallscope/log.h"
-#include "stallscope/source.h"
+#include "core_run.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,19 +32,12 @@ static void interview(struct source *src)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int fd = -1;
+	const char *path = core_file(data, size);
 	struct source *src;
-	char path[32];
 
-	if (fd < 0) {
-		log_set_level(LOG_QUIET);
-		fd = memfd_create("core", MFD_CLOEXEC);
-	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
-		abort();
 	if (source_open_core(path, &src, NULL)) {
 		interview(src);
+		run_core(src, (unsigned)size);
 		source_close(src);
 	}
 	return 0;

@@ -280,6 +280,61 @@ static void unread_loop_is_unsure(void **state)
 	assert_int_equal(judge(&w).id, VERDICT_UNSURE);
 }
 
+/* Times of the target may be anything: what is made of them stays a number. */
+static void forged_times(void **state)
+{
+	static const double times[] = {1e300, -1e300, 1e10, -1e10, 9.3e9, 0, 4e-320};
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(times); j++) {
+			init(&w);
+			held(&w, 500 * MS);
+			w.loop.info.worst_late = times[i];
+			look(&w, 0, 7, INT64_MAX, 0)->end_time = times[j];
+			look(&w, 20, INT64_MAX, INT64_MAX, 0)->end_time = times[i];
+			look(&w, -2000000, 3, 9, 0)->end_time = times[j];
+			v = judge(&w);
+			assert_true(v.lag_ns >= 500 * MS && v.lag_ns <= AIO_NS_MAX);
+		}
+	assert_int_equal(aio_ns(1.5), 1500 * MS);
+	assert_int_equal(aio_ns(-0.001), -MS);
+	assert_int_equal(aio_ns(1e300), AIO_NS_MAX);
+	assert_int_equal(aio_ns(-1e300), -AIO_NS_MAX);
+	assert_int_equal(aio_ns((double)INFINITY), AIO_NS_MAX);
+	assert_int_equal(aio_ns((double)NAN), 0);
+}
+
+/* A fact that quotes a name is cut between characters. */
+static void long_names_are_cut_whole(void **state)
+{
+	struct verdict v;
+	struct world w;
+	char name[300];
+
+	(void)state;
+	for (size_t shift = 0; shift < 3; shift++) {
+		size_t len;
+
+		init(&w);
+		held(&w, 500 * MS);
+		memset(name, 'x', shift);
+		for (size_t i = shift; i + 4 <= sizeof(name); i += 3)
+			memcpy(name + i, "\xe4\xb8\xad", 4);
+		w.thread.name = name;
+		w.thread.holds_gil = true;
+		look(&w, 0, 0, 1, 0)->waits_for_gil = true;
+		v = judge(&w);
+		assert_int_equal(v.id, VERDICT_STARVED);
+		assert_int_equal(v.n_evidence, 2);
+		len = strlen(v.evidence[1].fact);
+		assert_true(len > sizeof(v.evidence[1].fact) - 4);
+		assert_string_equal(v.evidence[1].fact + len - 3, "\xe4\xb8\xad");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +349,8 @@ int main(void)
 		cmocka_unit_test(stopped_wins_over_held),
 		cmocka_unit_test(no_loop_without_loops),
 		cmocka_unit_test(unread_loop_is_unsure),
+		cmocka_unit_test(forged_times),
+		cmocka_unit_test(long_names_are_cut_whole),
 	};
 
 	return cmocka_run_group_tests_name("diagnose", tests, NULL, NULL);

@@ -147,12 +147,41 @@ static void test_gone(void **state)
 	source_close(src);
 }
 
+/* A walk that never ends, over memory that is at hand, ends by itself and says why. */
+static void test_loads_are_bounded(void **state)
+{
+	struct source *src = open_bytes("", 0);
+	struct reader rd = READER(src);
+	uint64_t n = 0, most = READER_LOADS_FREE + 2 * READER_LOADS_PER_PAGE + 65536;
+	struct error err;
+
+	(void)state;
+	while (!rd.failed && n <= most) {
+		rd_u64(&rd, HERE + n % 512 * 8);
+		n++;
+	}
+	assert_true(n > READER_LOADS_FREE && n <= most);
+	assert_int_equal(fake->reads, 1);
+	assert_false(rd_error(&rd, &err));
+	assert_int_equal(err.code, ERR_CORRUPT);
+	assert_non_null(strstr(err.text, "more links"));
+	rd_u8(&rd, HERE); /* and stays so, until the next reader */
+	assert_true(rd_take(&rd));
+	assert_false(rd_spend(&rd, 1));
+	rd = READER(src);
+	assert_true(rd_spend(&rd, READER_LOADS_FREE));
+	rd_u8(&rd, HERE);
+	assert_false(rd.failed);
+	assert_false(rd_spend(&rd, UINT64_C(1) << 40)); /* work that is not loads counts, too */
+	source_close(src);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_types),	 cmocka_unit_test(test_first_fault),
 		cmocka_unit_test(test_pointers), cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_gone),	 cmocka_unit_test(test_loads_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

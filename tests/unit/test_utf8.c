@@ -225,6 +225,22 @@ static void test_cut(void **state)
 	check_safe("abc", 3, SIZE_MAX, "abc", true);
 }
 
+static void test_copy(void **state)
+{
+	const char *text = "a\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80.";
+	static const size_t whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+
+	(void)state;
+	for (size_t room = 0; room < sizeof(whole) / sizeof(whole[0]); room++) {
+		char *buf = exact_copy(text, room + 1); /* a byte behind it would be seen */
+
+		utf8_copy(buf, room + 1, text);
+		assert_int_equal(strlen(buf), whole[room]);
+		assert_memory_equal(buf, text, whole[room]);
+		free(buf);
+	}
+}
+
 /* ---- columns ------------------------------------------------------------------------------- */
 
 static void test_widths(void **state)
@@ -319,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_random_bytes_are_safe),
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_widths),
 		cmocka_unit_test(test_columns),
 		cmocka_unit_test(test_all_columns),

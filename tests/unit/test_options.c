@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_options.c - durations and command lines: what is taken, what is refused, with what status
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cli/cli.h"
+
+#define MS INT64_C(1000000)
+
+/* ---- durations ----------------------------------------------------------------------------- */
+
+static void test_durations(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ns;
+	} rows[] = {
+		{"250ms", 250 * MS},
+		{"2s", 2000 * MS},
+		{"1m", 60000 * MS},
+		{"2h", 7200000 * MS},
+		{"0", 0},
+		{"0s", 0},
+		{"1.5s", 1500 * MS},
+		{".5", 500 * MS},
+		{"3", 3000 * MS},
+		{"10us", 10000},
+		{"0.001ms", 1000},
+		{"1e3ms", 1000 * MS},
+		{"24h", 86400000 * MS},
+		{"0.0000000004s", 0},
+		{"0.0000000006s", 1},
+	};
+	int64_t ns;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		ns = -7;
+		if (!parse_duration(rows[i].text, &ns))
+			fail_msg("'%s' was refused", rows[i].text);
+		assert_int_equal(ns, rows[i].ns);
+	}
+}
+
+static void test_no_durations(void **state)
+{
+	static const char *const rows[] = {
+		"",	     "x",    "-1",   "-0",    "+1",	  " 1",	   "1 s",   "10 s",
+		"1s ",	     "s",    "ms",   ".",     "1..2",	  "1ss",   "1sec",  "1S",
+		"1M",	     "1d",   "nan",  "inf",   "infinity", "1e30",  "1e400", "1e",
+		"99999999h", "1,5s", "0x10", "0x1p3", "1ms2",	  "1m30s",
+	};
+	int64_t ns;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		ns = -7;
+		if (parse_duration(rows[i], &ns))
+			fail_msg("'%s' was taken as %lld ns", rows[i], (long long)ns);
+		assert_int_equal(ns, -7);
+	}
+}
+
+/* ---- command lines ------------------------------------------------------------------------- */
+
+#define ARGS_ROOM 2000
+
+struct line {
+	char *args[ARGS_ROOM + 1], *copies[ARGS_ROOM];
+	int n;
+	struct options options;
+	int status;
+	char said[65536]; /* on both streams */
+};
+
+static struct line line;
+
+static void line_add(const char *arg)
+{
+	assert_true(line.n < ARGS_ROOM);
+	line.args[line.n] = line.copies[line.n] = strdup(arg);
+	line.args[++line.n] = NULL;
+}
+
+static void line_end(void)
+{
+	for (int i = 0; i < line.n; i++)
+		free(line.copies[i]);
+	line.n = 0;
+}
+
+static int begin_capture(int fd, int to)
+{
+	int saved = dup(fd);
+
+	assert_true(saved >= 0);
+	assert_int_equal(dup2(to, fd), fd);
+	return saved;
+}
+
+static void end_capture(int fd, int saved)
+{
+	dup2(saved, fd);
+	close(saved);
+}
+
+/* Parses the line that was put together; what it says goes into line.said. */
+static bool run_line(void)
+{
+	int to = memfd_create("said", MFD_CLOEXEC), out, err;
+	ssize_t n;
+	bool ok;
+
+	assert_true(to >= 0);
+	fflush(stdout);
+	out = begin_capture(1, to);
+	err = begin_capture(2, to);
+	memset(&line.options, 0x5a, sizeof(line.options));
+	line.status = -7;
+	optind = 0;
+	ok = options_parse(line.n, line.args, &line.options, &line.status);
+	fflush(stdout);
+	end_capture(1, out);
+	end_capture(2, err);
+	n = pread(to, line.said, sizeof(line.said) - 1, 0);
+	assert_true(n >= 0);
+	line.said[n] = 0;
+	close(to);
+	return ok;
+}
+
+/* "dump -f json 42": words without blanks in them. */
+static bool parse(const char *words)
+{
+	char copy[512], *save = NULL;
+
+	line_end();
+	line_add("stallscope");
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		line_add(w);
+	return run_line();
+}
+
+static const struct options *taken(const char *words)
+{
+	if (!parse(words))
+		fail_msg("'%s' was refused: %s", words, line.said);
+	assert_string_equal(line.said, "");
+	return &line.options;
+}
+
+/* The line is refused with a status, says something of what was wrong, and gives no options. */
+static void assert_ends(const char *words, int status, const char *says)
+{
+	struct options untouched;
+
+	memset(&untouched, 0x5a, sizeof(untouched));
+	if (parse(words))
+		fail_msg("'%s' was taken", words);
+	assert_int_equal(line.status, status);
+	if (!strstr(line.said, says))
+		fail_msg("'%s' says '%s', not '%s'", words, line.said, says);
+	assert_memory_equal(&line.options, &untouched, sizeof(untouched));
+}
+
+static void test_defaults(void **state)
+{
+	const struct options *o = taken("42");
+
+	(void)state;
+	assert_int_equal(o->command, COMMAND_DUMP);
+	assert_int_equal(o->n_targets, 1);
+	assert_string_equal(o->targets[0], "42");
+	assert_int_equal(o->for_ns, 200 * MS);
+	assert_int_equal(o->threshold_ns, 100 * MS);
+	assert_int_equal(o->format, FORMAT_TEXT);
+	assert_int_equal(o->color, COLOR_AUTO);
+	assert_int_equal(o->tasks, RENDER_TASKS_GROUPS);
+	assert_false(o->tasks_given);
+	assert_int_equal(o->max_tasks, 0);
+	assert_null(o->output);
+	assert_null(o->save);
+	assert_null(o->dump_layout);
+	assert_false(o->exit_code);
+	assert_false(o->quiet);
+	assert_int_equal(o->verbose, 0);
+	assert_int_equal(o->n_labels, 0);
+}
+
+static void test_commands(void **state)
+{
+	const struct options *o;
+
+	(void)state;
+	assert_int_equal(taken("dump 42")->command, COMMAND_DUMP);
+	assert_int_equal(taken("doctor 42")->command, COMMAND_DOCTOR);
+	assert_int_equal(taken("doctor")->n_targets, 0);
+	/* only the first word is a command, and only when it is one */
+	o = taken("dump dump");
+	assert_int_equal(o->n_targets, 1);
+	assert_string_equal(o->targets[0], "dump");
+	o = taken("dumps");
+	assert_int_equal(o->command, COMMAND_DUMP);
+	assert_string_equal(o->targets[0], "dumps");
+	o = taken("42 doctor");
+	assert_int_equal(o->command, COMMAND_DUMP);
+	assert_int_equal(o->n_targets, 2);
+}
+
+static void test_targets(void **state)
+{
+	const struct options *o = taken("1 -p 2 app.core -f json --pid 3 -- -4");
+
+	(void)state;
+	assert_int_equal(o->n_targets, 5);
+	assert_string_equal(o->targets[0], "2"); /* options first, as getopt finds them */
+	assert_string_equal(o->targets[1], "3");
+	assert_string_equal(o->targets[2], "1");
+	assert_string_equal(o->targets[3], "app.core");
+	assert_string_equal(o->targets[4], "-4");
+	assert_ends("", 2, "name a process");
+	assert_ends("dump", 2, "name a process");
+	assert_ends("-f json", 2, "name a process");
+	assert_ends("-p x", 2, "--pid takes PID, not 'x'");
+	assert_ends("--pid -1", 2, "--pid takes PID");
+	assert_ends("-p", 2, "requires an argument");
+}
+
+static void test_too_many_targets(void **state)
+{
+	(void)state;
+	line_end();
+	line_add("stallscope");
+	for (unsigned i = 0; i < TARGETS_MAX; i++)
+		line_add("7");
+	assert_true(run_line());
+	assert_int_equal(line.options.n_targets, TARGETS_MAX);
+	line_add("8");
+	assert_false(run_line());
+	assert_int_equal(line.status, 2);
+	assert_non_null(strstr(line.said, "too many processes at '8'"));
+}
+
+static void test_values(void **state)
+{
+	const struct options *o;
+
+	(void)state;
+	o = taken("--for 0 --threshold 50ms --tasks tree --max-tasks 7 --color never -o out 1");
+	assert_int_equal(o->for_ns, 0);
+	assert_int_equal(o->threshold_ns, 50 * MS);
+	assert_int_equal(o->tasks, RENDER_TASKS_TREE);
+	assert_true(o->tasks_given);
+	assert_int_equal(o->max_tasks, 7);
+	assert_int_equal(o->color, COLOR_NEVER);
+	assert_string_equal(o->output, "out");
+	o = taken("--format=json --save s.core --exit-code --ascii -qvv --verbose 1");
+	assert_int_equal(o->format, FORMAT_JSON);
+	assert_string_equal(o->save, "s.core");
+	assert_true(o->exit_code && o->ascii && o->quiet);
+	assert_int_equal(o->verbose, 3);
+	assert_int_equal(taken("--tasks all 1")->tasks, RENDER_TASKS_ALL);
+	assert_int_equal(taken("--tasks none 1")->tasks, RENDER_TASKS_NONE);
+	assert_int_equal(taken("--color always 1")->color, COLOR_ALWAYS);
+	assert_int_equal(taken("-f json -f text 1")->format, FORMAT_TEXT); /* the last one wins */
+	assert_string_equal(taken("doctor --dump-layout l.def 1")->dump_layout, "l.def");
+	assert_int_equal(taken("--max-tasks 18446744073709551615 1")->max_tasks, UINT64_MAX);
+}
+
+static void test_wrong_values(void **state)
+{
+	static const char *const lines[] = {
+		"--for x 1",
+		"--for -1 1",
+		"--for 1e30 1",
+		"--threshold 0 1",
+		"--threshold -5ms 1",
+		"--threshold x 1",
+		"-f xml 1",
+		"-f JSON 1",
+		"--format= 1",
+		"--color red 1",
+		"--tasks some 1",
+		"--tasks= 1",
+		"--max-tasks 0 1",
+		"--max-tasks -1 1",
+		"--max-tasks x 1",
+		"--max-tasks 1x 1",
+		"--max-tasks 18446744073709551616 1",
+		"--label x 1",
+		"--label =x 1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_ends(lines[i], 2, " takes ");
+}
+
+static void test_unknown_options(void **state)
+{
+	(void)state;
+	assert_ends("--nonsense 1", 2, "nonsense");
+	assert_ends("-Z 1", 2, "--help");
+	assert_ends("--exit-code=1 1", 2, "--help");
+	assert_ends("doctor --nonsense", 2, "--help");
+	/* known, but of another command */
+	assert_ends("doctor --for 1 1", 2, "--for does not belong");
+	assert_ends("doctor -f json 1", 2, "--format does not belong");
+	assert_ends("dump --dump-layout x 1", 2, "--dump-layout does not belong");
+	assert_ends("--dump-layout x 1", 2, "--dump-layout does not belong");
+}
+
+static void test_save_is_of_one(void **state)
+{
+	(void)state;
+	taken("--save x 1");
+	assert_ends("--save x 1 2", 2, "--save takes one process, not 2");
+}
+
+static void test_labels(void **state)
+{
+	const struct options *o = taken("--label a=b --label k=v=w --label e= 1");
+
+	(void)state;
+	assert_int_equal(o->n_labels, 3);
+	assert_string_equal(o->labels[0].key, "a");
+	assert_string_equal(o->labels[0].value, "b");
+	assert_string_equal(o->labels[1].key, "k");
+	assert_string_equal(o->labels[1].value, "v=w");
+	assert_string_equal(o->labels[2].key, "e");
+	assert_string_equal(o->labels[2].value, "");
+	assert_ends("--label a\xff=b 1", 2, "--label takes KEY=VALUE"); /* no JSON can have it */
+	assert_ends("--label a=\xc3 1", 2, "--label takes KEY=VALUE");
+	assert_string_equal(taken("--label \xc3\xa9=\xe4\xb8\xad 1")->labels[0].key, "\xc3\xa9");
+	line_end();
+	line_add("stallscope");
+	line_add("1");
+	for (unsigned i = 0; i < LABELS_MAX; i++) {
+		line_add("--label");
+		line_add("a=b");
+	}
+	assert_true(run_line());
+	assert_int_equal(line.options.n_labels, LABELS_MAX);
+	line_add("--label=c=d");
+	assert_false(run_line());
+	assert_int_equal(line.status, 2);
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	assert_ends("--help", 0, "usage: stallscope [COMMAND]");
+	assert_non_null(strstr(line.said, "--threshold"));
+	assert_non_null(strstr(line.said, "Exit status"));
+	assert_ends("-h", 0, "usage: stallscope [COMMAND]");
+	assert_ends("dump --help", 0, "usage: stallscope dump [OPTION]... PID... | FILE...");
+	assert_null(strstr(line.said, "--dump-layout"));
+	assert_ends("doctor -h", 0, "usage: stallscope doctor");
+	assert_null(strstr(line.said, "--threshold"));
+	assert_ends("42 --help --nonsense", 0, "usage:");
+	assert_ends("--version", 0, "stallscope ");
+	assert_ends("doctor --version", 0, "stallscope ");
+	assert_ends("--nonsense --help", 2, "nonsense"); /* the first word counts */
+}
+
+/* Each line of --help fits a terminal. */
+static void test_help_is_narrow(void **state)
+{
+	static const char *const lines[] = {"--help", "dump --help", "doctor --help"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		char *save = NULL;
+
+		assert_ends(lines[i], 0, "usage:");
+		for (char *l = strtok_r(line.said, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+			if (strlen(l) > 100)
+				fail_msg("%s: '%s' has %zu columns", lines[i], l, strlen(l));
+	}
+}
+
+static void test_ascii_follows_the_locale(void **state)
+{
+	(void)state;
+	setlocale(LC_CTYPE, "C");
+	assert_true(taken("1")->ascii);
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		skip();
+	assert_false(taken("1")->ascii);
+	assert_true(taken("--ascii 1")->ascii);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	line_end();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_no_durations),
+		cmocka_unit_test_teardown(test_defaults, end),
+		cmocka_unit_test_teardown(test_commands, end),
+		cmocka_unit_test_teardown(test_targets, end),
+		cmocka_unit_test_teardown(test_too_many_targets, end),
+		cmocka_unit_test_teardown(test_values, end),
+		cmocka_unit_test_teardown(test_wrong_values, end),
+		cmocka_unit_test_teardown(test_unknown_options, end),
+		cmocka_unit_test_teardown(test_save_is_of_one, end),
+		cmocka_unit_test_teardown(test_labels, end),
+		cmocka_unit_test_teardown(test_help, end),
+		cmocka_unit_test_teardown(test_help_is_narrow, end),
+		cmocka_unit_test_teardown(test_ascii_follows_the_locale, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
