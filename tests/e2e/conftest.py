@@ -3,9 +3,11 @@
 
 STALLSCOPE names the program under test (default build/stallscope).
 """
+import contextlib
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -13,8 +15,9 @@ import subprocess
 import tempfile
 import time
 
-import jsonschema
 import pytest
+
+import schema
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = HERE.parent / "targets"
@@ -22,15 +25,11 @@ PROGRAM = os.environ.get("STALLSCOPE") or str(HERE.parent.parent / "build" / "st
 VERSIONS = ["3.%d" % minor for minor in range(8, 16)]
 
 
-SCHEMA = json.loads((HERE.parent.parent / "data" / "stallscope-1.schema.json").read_text())
-
-
 class Interpreter:
     def __init__(self, line):
-        version, name, self.root, *self.command = line.split()
-        self.version = version
-        self.minor = int(version.split(".")[1])
-        self.id = "%s-%s" % (version, name)
+        self.version, self.name, self.root, *self.command = line.split()
+        self.minor = int(self.version.split(".")[1])
+        self.id = "%s-%s" % (self.version, self.name)
         self.folder = None
 
     def targets(self):
@@ -44,10 +43,16 @@ class Interpreter:
                 shutil.copy(file, self.folder)
         return "/tmp/" + os.path.basename(self.folder)
 
+    @contextlib.contextmanager
     def path(self, name):
         """A scratch file: its name inside, and its name for us."""
         inside = "/tmp/stallscope-%d-%s" % (os.getpid(), name)
-        return inside, (self.root.rstrip("/") + inside)
+        outside = self.root.rstrip("/") + inside
+        try:
+            yield inside, outside
+        finally:
+            if os.path.exists(outside):
+                os.unlink(outside)
 
 
 def find_interpreters():
@@ -55,12 +60,15 @@ def find_interpreters():
                            check=False, timeout=1200)
     if found.returncode:
         pytest.exit("tests/interpreters failed: a version that this machine offers does not run", 1)
-    return [Interpreter(line) for line in found.stdout.splitlines()]
+    interpreters = [Interpreter(line) for line in found.stdout.splitlines()]
+    if not any(i.root == "/" for i in interpreters):
+        pytest.exit("tests/interpreters found no CPython 3.8 to 3.15 outside a chroot", 1)
+    return sorted(interpreters, key=lambda i: i.minor)
 
 
 INTERPRETERS = find_interpreters()
-# One for tests that are not about versions: Debian's own, always there.
-ORDINARY = next(i for i in INTERPRETERS if i.id.endswith("-debian"))
+# One for tests that are not about versions: Debian's own where there is one.
+ORDINARY = min((i for i in INTERPRETERS if i.root == "/"), key=lambda i: i.name != "debian")
 
 
 def pytest_generate_tests(metafunc):
@@ -69,9 +77,13 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_terminal_summary(terminalreporter):
-    covered = " ".join(i.id for i in INTERPRETERS)
-    missing = [v for v in VERSIONS if v not in {i.version for i in INTERPRETERS}]
-    terminalreporter.write_line("interpreters covered: %s" % covered)
+    """Counts an interpreter as covered when a test passed with it, not when it was found."""
+    passed = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    names = {v: [i.name for i in INTERPRETERS if i.version == v
+                 and any(re.search(r"[\[-]%s[\]-]" % re.escape(i.id), node) for node in passed)] for v in VERSIONS}
+    covered = ["%s (%s)" % (v, ", ".join(names[v])) for v in VERSIONS if names[v]]
+    missing = [v for v in VERSIONS if not names[v]]
+    terminalreporter.write_line("interpreters covered: %s" % (", ".join(covered) or "none"))
     terminalreporter.write_line("interpreters missing: %s" % (" ".join(missing) or "none"))
 
 
@@ -86,25 +98,30 @@ class Target:
 
     def __init__(self, interpreter, script, *args):
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             interpreter.command + ["%s/%s" % (interpreter.targets(), script)] + [str(a) for a in args],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/")
-        self.truth = self.read_truth()
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, env=environment, cwd="/")
         self.pid = self.process.pid
+        self.truth = self.read_truth()
+        assert self.truth["pid"] == self.pid
 
     def read_truth(self, seconds=60):
         ready = select.select([self.process.stdout], [], [], seconds)[0]
         line = self.process.stdout.readline() if ready else b""
         if not line:
-            self.close()
-            raise AssertionError("the target told nothing")
+            self.close(keep_errors=True)
+            self.errors.seek(0)
+            raise AssertionError("the target told nothing: " + self.errors.read().decode(errors="replace"))
         return json.loads(line)
 
-    def close(self):
+    def close(self, keep_errors=False):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
+        if not keep_errors:
+            self.errors.close()
 
     def __enter__(self):
         return self
@@ -120,13 +137,22 @@ def run(*args, timeout=20, **options):
 
 
 def dump(pid, *args):
-    """The JSON document of one dump."""
+    """The JSON document of one dump, checked against the contract."""
     result = run("dump", "-f", "json", *args, pid)
     assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    assert len(lines) == 1
-    document = json.loads(lines[0])
-    jsonschema.validate(document, SCHEMA)
+    line, = result.stdout.split("\n")[:-1]
+    return schema.parse(line)
+
+
+def dump_on_a_cpu(pid, *args):
+    """Of a target that burns CPU. Where others take all CPUs from it the verdict is STARVED, and
+    rightly so: asks until it had one."""
+    for _ in range(20):
+        document = dump(pid, *args)
+        if document["verdict"] != "STARVED":
+            break
+        assert all((loop["kind"] or "").startswith("cpu") for loop in document["loops"])
+        time.sleep(0.2)
     return document
 
 

@@ -32,6 +32,23 @@ def test_stops_nothing_and_writes_nothing(state, tmp_path):
     assert len(processes) == 1
 
 
+def switches(pid):
+    """How often the kernel has switched this process on and off a CPU."""
+    with open("/proc/%d/status" % pid) as file:
+        return {line.split(":")[0]: int(line.split()[1]) for line in file if "ctxt_switches" in line}
+
+
+@pytest.mark.parametrize("state", ["blocked", "sync", "thread"])
+def test_target_is_not_even_woken(state):
+    """It sleeps in one system call: whoever stops, signals or interrupts it makes it run."""
+    with Target(ORDINARY, "states.py", state) as target:
+        settle()
+        before = switches(target.pid)
+        for _ in range(10):
+            assert run("dump", "--for", "50ms", target.pid).returncode == 0
+        assert len(before) == 2 and switches(target.pid) == before
+
+
 def test_waiting_in_epoll_is_not_disturbed():
     """A stop would end this epoll_wait early with EINTR: it must last as long as it was asked."""
     code = ("import ctypes, time\n"

@@ -55,5 +55,5 @@ with open(sys.argv[1], "w") as out:
         for row in positions(code):
             out.write("%x %s\n" % (id(code), " ".join("-" if v is None else str(v) for v in row)))
             count += 1
-truth.tell("lines", instructions=count)
+truth.tell("lines", "NO-LOOP", instructions=count)
 time.sleep(60)

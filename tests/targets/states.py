@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""states.py STATE [SECONDS]: an asyncio program that reaches a named state and tells the truth.
+"""states.py STATE [SECONDS [STAMPS]]: an asyncio program that reaches a named state and tells the
+truth.
 
 The truth is printed by the code that is about to hold the loop, so that its clock is the clock of
-the hold. After SECONDS (default 30) the program ends by itself.
+the hold. A hold lasts SECONDS (default 30), afterwards the loop is idle; other states end then.
+STAMPS is a file for the start of every hold, see truth.Stamps.
 """
 import asyncio
 import sys
 import threading
 import time
+import types
 
 import truth
 
 STATE = sys.argv[1]
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 30.0
-FILE = __file__
+STAMPS = truth.Stamps(sys.argv[3]) if len(sys.argv) > 3 else None
+
+
+def begin():
+    """The start of a hold."""
+    return STAMPS.begin() if STAMPS else time.monotonic()
 
 
 def burn(seconds):
@@ -36,7 +44,7 @@ def hold(how, started, culprit_of, **facts):
     facts.update(started=started, running=truth.frames_to(culprit_of),
                  tasks=truth.tasks(loop, asyncio.current_task(loop)))
     line = truth.here(+2)
-    truth.tell(STATE, line=line, **culprit(how, line), **facts)
+    truth.tell(STATE, "STALLED", line=line, **culprit(how, line), **facts)
     how(SECONDS)
 
 
@@ -55,7 +63,7 @@ async def authorise(how, started):
 
 
 async def handle(how):
-    started = time.monotonic()
+    started = begin()
     await authorise(how, started)
 
 
@@ -69,7 +77,7 @@ async def wait_for_item(queue):
 
 async def wait_for_lock(lock):
     async with lock:
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(3600)
 
 
 async def wait_for_data():
@@ -96,6 +104,27 @@ async def main_held(how):
     task = asyncio.ensure_future(handle(how))
     task.set_name("handle-quote")
     await task
+    await asyncio.sleep(3600)
+    return tasks
+
+
+# ---- again and again -------------------------------------------------------------------------------
+
+HOLD, REST = 0.15, 0.05
+
+
+def hold_again():
+    begin()
+    time.sleep(HOLD)
+
+
+async def main_again():
+    tasks = await parked(10)
+    truth.tell(STATE, None, hold=HOLD, function="hold_again", line=hold_again.__code__.co_firstlineno + 2)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        await asyncio.sleep(REST)
+        hold_again()
     return tasks
 
 
@@ -104,29 +133,39 @@ async def main_held(how):
 async def main_parked(count):
     tasks = await parked(count)
     loop = asyncio.get_running_loop()
-    loop.call_later(0.1, lambda: truth.tell(STATE, tasks=truth.tasks(loop), count=count + 1))
+    loop.call_later(0.1, lambda: truth.tell(STATE, "HEALTHY", tasks=truth.tasks(loop), count=count + 1))
     await asyncio.sleep(SECONDS)
     return tasks
 
 
 # ---- floods and batches ----------------------------------------------------------------------------
 
-async def churn(until, work):
+async def churn(until, work, number):
     while time.monotonic() < until:
+        if STAMPS:
+            STAMPS.at(number)
         for _ in range(work):
             pass
         await asyncio.sleep(0)
 
 
+def beat(loop):
+    """The first callback of every turn of a flood."""
+    STAMPS.begin()
+    loop.call_soon(beat, loop)
+
+
 async def main_flood(count, work):
     until = time.monotonic() + SECONDS
-    tasks = [asyncio.ensure_future(churn(until, work)) for _ in range(count)]
-    truth.tell(STATE, count=count + 1)
+    if STAMPS:
+        beat(asyncio.get_running_loop())
+    tasks = [asyncio.ensure_future(churn(until, work, i + 1)) for i in range(count)]
+    truth.tell(STATE, "OVERLOADED", count=count + 1)
     await asyncio.wait(tasks)
 
 
 def held_callback():
-    hold(time.sleep, time.monotonic(), "held_callback", task=None, index=5, ntodo=15)
+    hold(time.sleep, begin(), "held_callback", task=None, index=5, ntodo=15)
 
 
 async def main_callback():
@@ -141,11 +180,12 @@ async def main_callback():
 
 
 async def main_timers():
+    await asyncio.sleep(0.05)
+    started = begin()
     loop = asyncio.get_running_loop()
     for i in range(100):
         loop.call_later(0.5 + i / 1000, str)
     loop.call_later(3600, str)
-    started = time.monotonic()
     hold(time.sleep, started, "main_timers", task=asyncio.current_task().get_name())
 
 
@@ -164,14 +204,14 @@ async def main_http():
     server.bind(("127.0.0.1", 0))
     server.listen(5)
     port = server.getsockname()[1]
-    truth.tell(STATE, port=port, function="fetch")
+    truth.tell(STATE, "STALLED", port=port, function="fetch")
     fetch(port)
 
 
 async def main_json():
     import json
     rows = list(range(400000))
-    truth.tell(STATE, function="main_json")
+    truth.tell(STATE, "STALLED", function="main_json")
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         json.dumps(rows, indent=1)
@@ -183,7 +223,7 @@ async def main_executor():
     loop.set_default_executor(ThreadPoolExecutor(max_workers=2))
     jobs = [loop.run_in_executor(None, time.sleep, SECONDS) for _ in range(5)]
     await asyncio.sleep(0.2)
-    truth.tell(STATE, max=2, threads=2, queued=3)
+    truth.tell(STATE, "HEALTHY", max=2, threads=2, queued=3)
     await asyncio.sleep(SECONDS)
     return jobs
 
@@ -236,12 +276,39 @@ async def awaiting_object(event):
     await Resource(event)
 
 
+@types.coroutine
+def old_style(event):
+    yield from event.wait().__await__()
+
+
+async def awaiting_generator(event):
+    await old_style(event)
+
+
+async def waiting(event):
+    await asyncio.wait([asyncio.ensure_future(wait_for_event(event))])
+
+
+async def grouped(event):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wait_for_event(event))
+        group.create_task(nap())
+
+
+async def as_they_complete(event):
+    results = [await item for item in asyncio.as_completed([wait_for_event(event)])]
+    return results
+
+
 async def main_gather():
     event, loop = asyncio.Event(), asyncio.get_running_loop()
-    tasks = [asyncio.ensure_future(f(event)) for f in
-             (consume, with_timeout, shielded, gathered, entering, awaiting_object)]
+    shapes = [consume, with_timeout, shielded, gathered, entering, awaiting_object, awaiting_generator,
+              waiting, as_they_complete]
+    if hasattr(asyncio, "TaskGroup"):
+        shapes.append(grouped)
+    tasks = [asyncio.ensure_future(f(event)) for f in shapes]
     await asyncio.sleep(0.1)
-    truth.tell(STATE, tasks=truth.tasks(loop, asyncio.current_task()))
+    truth.tell(STATE, "HEALTHY", tasks=truth.tasks(loop, asyncio.current_task()))
     await asyncio.sleep(SECONDS)
     return tasks
 
@@ -259,13 +326,16 @@ async def main_subclass():
     tasks += [loop.create_task(nap()) for _ in range(3)]
     loop.set_task_factory(None)
     await asyncio.sleep(0.1)
-    names = [t.get_name() for t in tasks]
-    truth.tell(STATE, names=names, coroutines=[t.get_coro().__qualname__ for t in tasks])
+    rows = []
+    for task in tasks:
+        stack, _ = truth.chain(task.get_coro())
+        rows.append({"name": task.get_name(), "coroutine": task.get_coro().__qualname__, "stack": stack})
+    truth.tell(STATE, "HEALTHY", tasks=rows)
     await asyncio.sleep(SECONDS)
 
 
 async def eager_step():
-    hold(time.sleep, time.monotonic(), "eager_step", task=asyncio.current_task().get_name())
+    hold(time.sleep, begin(), "eager_step", task=asyncio.current_task().get_name())
 
 
 async def main_eager():
@@ -290,7 +360,7 @@ async def main_unicode():
     exec(compile("async def gr\u00fc\u00df(e):\n    await e.wait()\n", "/tmp/\x1b[2Jev\nil.py", "exec"), scope)
     tasks.append(asyncio.ensure_future(scope["gr\u00fc\u00df"](event)))
     await asyncio.sleep(0.1)
-    truth.tell(STATE, count=len(tasks) + 1)
+    truth.tell(STATE, "HEALTHY", count=len(tasks) + 1)
     await asyncio.sleep(SECONDS)
 
 
@@ -314,8 +384,37 @@ def main_two_loops():
 
 
 def main_sync():
-    truth.tell(STATE)
+    truth.tell(STATE, "NO-LOOP")
     time.sleep(SECONDS)
+
+
+# ---- a second interpreter in the process ---------------------------------------------------------------
+
+IN_SUBINTERPRETER = """
+import sys
+sys.path.insert(0, {folder!r})
+sys.argv = {argv!r}
+import states
+states.asyncio.run(states.main_held(states.time.sleep))
+"""
+
+
+def run_in_subinterpreter(code):
+    """With whatever this version calls it. asyncio itself works in one since 3.12."""
+    if sys.version_info >= (3, 14):
+        from concurrent import interpreters
+        interpreters.create().exec(code)
+    elif sys.version_info >= (3, 13):
+        import _interpreters
+        _interpreters.run_string(_interpreters.create(), code)
+    else:
+        import _xxsubinterpreters
+        _xxsubinterpreters.run_string(_xxsubinterpreters.create(), code)
+
+
+def main_inner():
+    """The main thread, in another interpreter than the main one."""
+    run_in_subinterpreter(IN_SUBINTERPRETER.format(folder=sys.path[0], argv=sys.argv))
 
 
 def main_subinterpreter():
@@ -329,20 +428,7 @@ def main_subinterpreter():
             hold()
         asyncio.run(main())
     """ % SECONDS)
-
-    def run():
-        try:
-            from concurrent import interpreters
-            interpreters.create().exec(code)
-        except ImportError:
-            try:
-                import _interpreters as interpreters
-                interpreters.exec(interpreters.create(), code)
-            except ImportError:
-                import _xxsubinterpreters as interpreters
-                interpreters.run_string(interpreters.create(), code)
-
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run_in_subinterpreter, args=(code,), daemon=True).start()
     truth.tell(STATE)
     asyncio.run(nap())
 
@@ -355,6 +441,7 @@ STATES = {
     "idle": lambda: asyncio.run(main_parked(5)),
     "parked": lambda: asyncio.run(main_parked(1000)),
     "blocked": lambda: asyncio.run(main_held(time.sleep)),
+    "again": lambda: asyncio.run(main_again()),
     "cpu": lambda: asyncio.run(main_held(burn)),
     "flood": lambda: asyncio.run(main_flood(20000, 60)),
     "burst": lambda: asyncio.run(main_flood(500, 50000)),
@@ -371,6 +458,7 @@ STATES = {
     "twoloops": main_two_loops,
     "subinterpreter": main_subinterpreter,
     "debug": main_debug,
+    "inner": main_inner,
     "sync": main_sync,
 }
 

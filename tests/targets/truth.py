@@ -4,20 +4,43 @@
 Python 3.8 to 3.15, standard library only.
 """
 import asyncio
+import gc
 import json
+import mmap
 import os
+import struct
 import sys
 import time
+
+# An object between an await and the generator that it resumes: it has no frame of its own.
+THROUGH = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
+
+
+def row(frame, line=None):
+    """Function, base name of the file, line."""
+    return [frame.f_code.co_name, os.path.basename(frame.f_code.co_filename), line or frame.f_lineno]
+
+
+def has_frame(thing):
+    return any(hasattr(thing, prefix + "_frame") for prefix in ("cr", "gi", "ag"))
+
+
+def through(thing):
+    """What is resumed behind a wrapper, or the thing itself."""
+    if type(thing).__name__ in THROUGH:
+        return next(filter(has_frame, gc.get_referents(thing)), None)
+    return thing
 
 
 def chain(coro):
     """Frames of a suspended coroutine, outermost first, and whether the end was seen."""
     stack = []
     while coro is not None:
+        coro = through(coro)
         for prefix in ("cr", "gi", "ag"):
             frame = getattr(coro, prefix + "_frame", None)
             if frame is not None:
-                stack.append([frame.f_code.co_name, frame.f_lineno])
+                stack.append(row(frame))
                 coro = getattr(coro, prefix + ("_yieldfrom" if prefix == "gi" else "_await"), None)
                 break
         else:
@@ -29,7 +52,7 @@ def frames_to(function):
     """The synchronous and coroutine frames from the caller out to `function`, outermost first."""
     frame, stack = sys._getframe(1), []
     while frame is not None:
-        stack.append([frame.f_code.co_name, frame.f_lineno])
+        stack.append(row(frame))
         if frame.f_code.co_name == function:
             break
         frame = frame.f_back
@@ -45,12 +68,58 @@ def tasks(loop, running=None):
     return rows
 
 
-def tell(state, **facts):
-    facts.update(state=state, pid=os.getpid(), version="%d.%d.%d" % sys.version_info[:3],
-                 now=time.monotonic())
+def loop_class():
+    """Of the loop that runs in this thread; None when none does."""
+    try:
+        kind = type(asyncio.get_running_loop())
+    except RuntimeError:
+        return None
+    return "%s.%s" % (kind.__module__, kind.__qualname__)
+
+
+def tell(state, verdict=None, **facts):
+    """One line. `verdict` is the word that the program must say of this process, where it is one."""
+    facts.update(state=state, verdict=verdict, pid=os.getpid(), loop_class=loop_class(),
+                 version="%d.%d.%d" % sys.version_info[:3], now=time.monotonic())
     print(json.dumps(facts), flush=True)
 
 
 def here(offset):
     """The caller's line plus offset."""
     return sys._getframe(1).f_lineno + offset
+
+
+class Stamps:
+    """When each hold began, in a file that others read while it lasts: how many there were, which
+    callback of its turn the current one is in, then the last SLOTS starts. A start is there before
+    it is counted."""
+    SLOTS = 1024
+
+    def __init__(self, path):
+        with open(path, "w+b") as file:
+            file.truncate(8 * (2 + self.SLOTS))
+            self.map = mmap.mmap(file.fileno(), 0)
+        self.count = 0
+
+    def begin(self):
+        now = time.monotonic()
+        struct.pack_into("=d", self.map, 8 * (2 + self.count % self.SLOTS), now)
+        self.count += 1
+        struct.pack_into("=QQ", self.map, 0, self.count, 0)
+        return now
+
+    def at(self, position):
+        """The caller keeps its numbers: new ones would take the place of the loop's own in memory,
+        with nearly its values, and hide that somebody reads a number that is gone."""
+        struct.pack_into("=Q", self.map, 8, position)
+
+    @classmethod
+    def read(cls, path):
+        """(count, position, starts so far, oldest first)"""
+        try:
+            with open(path, "rb") as file:
+                count, position, *slots = struct.unpack("=QQ%dd" % cls.SLOTS, file.read())
+        except (FileNotFoundError, struct.error):
+            return 0, 0, []
+        first = max(0, count - cls.SLOTS)
+        return count, position, [slots[i % cls.SLOTS] for i in range(first, count)]
