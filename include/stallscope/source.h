@@ -97,6 +97,15 @@ void source_reread(struct source *src, uint64_t addr, size_t len);
 bool source_proc(struct source *src, const char *path, const struct strbuf **ret,
 		 struct error *err);
 
+/*
+ * The same of the host, by absolute path below /proc/ or /sys/fs/cgroup/ ("@/proc/1/ns/net",
+ * "/sys/fs/cgroup/"): what surrounds the target, and the processes at its other ends. ABSENT for
+ * every other path, for one with "..", and for one that goes through a link of /proc that leads
+ * to files of a process ("/proc/1/root/etc"): names in it may come from the target.
+ */
+bool source_host(struct source *src, const char *path, const struct strbuf **ret,
+		 struct error *err);
+
 /* Exactly len bytes at offset of a mapped file, as the target sees it. */
 bool source_file_read(struct source *src, const struct source_file *file, uint64_t offset,
 		      void *buf, size_t len, struct error *err);

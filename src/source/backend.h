@@ -18,7 +18,10 @@ struct source_ops {
 	 * gone.
 	 */
 	ssize_t (*read)(void *self, uint64_t addr, void *buf, size_t len);
-	/* Appends the text of a file, directory ("name/") or link ("@name") of /proc/PID. */
+	/*
+	 * Appends the text of a file, directory ("name/") or link ("@name") of /proc/PID, or of
+	 * the host when the path is absolute.
+	 */
 	bool (*proc)(void *self, const char *path, struct strbuf *text, struct error *err);
 	bool (*file_read)(void *self, const struct source_file *file, uint64_t offset, void *buf,
 			  size_t len, struct error *err);

@@ -98,22 +98,30 @@ static uint64_t live_calls(void *self)
 
 /* ---- texts of /proc ------------------------------------------------------------------------ */
 
+#define TEXT_OPEN (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+
 static bool proc_failed(struct live *l, const char *path, int sys, struct error *err)
 {
+	bool denied = sys == EACCES || sys == EPERM;
 	int pid = (int)l->pid;
+	char name[256];
 
+	if (path[0] == '/') /* of the host, and its names may be the target's */
+		return error_sys(err, denied ? ERR_PERMISSION : ERR_ABSENT, sys, "%s",
+				 safe_for_message(name, sizeof(name), path));
 	if ((sys == ESRCH || sys == ENOENT) && has_ended(l))
 		return error_set(err, ERR_GONE, "process %d ended", pid);
-	if (sys == EACCES || sys == EPERM)
-		return error_sys(err, ERR_PERMISSION, sys, "/proc/%d/%s", pid, path);
-	return error_sys(err, ERR_ABSENT, sys, "/proc/%d/%s", pid, path);
+	return error_sys(err, denied ? ERR_PERMISSION : ERR_ABSENT, sys, "/proc/%d/%s", pid, path);
 }
 
 /* Texts that the kernel makes in one piece: what fits into the buffer is all of it. */
 static bool is_one_piece(const char *path)
 {
-	static const char *const names[] = {"stat",  "status", "syscall",	"schedstat",
-					    "wchan", "cgroup", "timens_offsets"};
+	static const char *const names[] = {
+		"stat",		  "status",	   "syscall",	 "schedstat",
+		"wchan",	  "cgroup",	   "comm",	 "limits",
+		"timens_offsets", "cpu.stat",	   "cpu.max",	 "cpu.pressure",
+		"cgroup.events",  "freezer.state", "memory.max", "memory.current"};
 	const char *slash = strrchr(path, '/');
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -146,7 +154,7 @@ static int read_all(struct live *l, int fd, bool one_piece, struct strbuf *text)
 
 static bool read_text(struct live *l, const char *path, struct strbuf *text, struct error *err)
 {
-	cleanup_fd int fd = LIVE_CALL(l, openat(l->procfd, path, O_RDONLY | O_CLOEXEC));
+	cleanup_fd int fd = LIVE_CALL(l, openat(l->procfd, path, TEXT_OPEN));
 	int sys;
 
 	if (fd < 0)
@@ -181,8 +189,7 @@ static void add_names(const char *entries, size_t len, struct strbuf *text)
 
 static bool list_names(struct live *l, const char *path, struct strbuf *text, struct error *err)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	cleanup_fd int fd = LIVE_CALL(l, openat(l->procfd, path, flags));
+	cleanup_fd int fd = LIVE_CALL(l, openat(l->procfd, path, TEXT_OPEN | O_DIRECTORY));
 	_Alignas(struct dirent64) char entries[16384];
 	ssize_t n;
 

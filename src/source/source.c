@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -361,6 +362,56 @@ bool source_proc(struct source *src, const char *path, const struct strbuf **ret
 		return same_failure(item, err);
 	*ret = &item->data;
 	return true;
+}
+
+/* Cuts the next component out of *path; NULL at the end. */
+static const char *next_component(const char **path, size_t *len)
+{
+	const char *p = *path + strspn(*path, "/");
+
+	*len = strcspn(p, "/");
+	*path = p + *len;
+	return *len ? p : NULL;
+}
+
+static bool is_name(const char *p, size_t len, const char *name)
+{
+	return strlen(name) == len && !memcmp(p, name, len);
+}
+
+/* Links of /proc that the kernel follows to where no path leads; these may only be the last. */
+static bool is_magic(const char *p, size_t len, bool in_links)
+{
+	return in_links || is_name(p, len, "root") || is_name(p, len, "cwd") ||
+	       is_name(p, len, "exe");
+}
+
+static bool is_host_path(const char *path)
+{
+	bool magic = false, in_links = false, in_proc = !strncmp(path, "/proc/", 6);
+	const char *p;
+	size_t len;
+
+	if (!in_proc && strncmp(path, "/sys/fs/cgroup/", 15) != 0)
+		return false;
+	while ((p = next_component(&path, &len))) {
+		if (magic || is_name(p, len, "..") || is_name(p, len, "."))
+			return false;
+		magic = in_proc && is_magic(p, len, in_links);
+		in_links = is_name(p, len, "fd") || is_name(p, len, "map_files") ||
+			   is_name(p, len, "ns");
+	}
+	return !magic || path[-1] != '/';
+}
+
+bool source_host(struct source *src, const char *path, const struct strbuf **ret, struct error *err)
+{
+	char name[256];
+
+	if (strlen(path) < PATH_MAX && is_host_path(path + (path[0] == '@')))
+		return source_proc(src, path, ret, err);
+	return error_set(err, ERR_ABSENT, "%s is not a file that is read of the host",
+			 safe_for_message(name, sizeof(name), path));
 }
 
 void source_file_key(struct strbuf *key, const struct source_file *file, uint64_t offset,

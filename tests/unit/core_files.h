@@ -107,6 +107,10 @@ static inline struct source *open_fake(void)
 	fake_proc(fake, "auxv", "\3\0\0\0\0\0\0\0\100\0\100\0\0\0\0\0", 16);
 	fake_proc(fake, "empty", "", 0);
 	fake_failure(fake, ITEM_PROC, "net/tcp", ERR_PERMISSION);
+	fake_proc(fake, "/proc/7/comm", "gdb\n", 4);
+	fake_proc(fake, "@/proc/7/fd/3", "pipe:[5]", 8);
+	fake_proc(fake, "/proc/7/fd/", "0\n3\n", 4);
+	fake_failure(fake, ITEM_PROC, "/sys/fs/cgroup/a/cpu.stat", ERR_PERMISSION);
 	fake_file(fake, &file, 0x100, "\0\1\2\3\4\5\6\7", 8);
 	fake_line(fake, "/app.py", 7, "    await \xff\0", true);
 	return fake_open(fake);
@@ -118,6 +122,10 @@ static inline void interview(struct source *src, struct strbuf *out)
 	static const char *const paths[] = {
 		"maps",	 "cmdline",	      "stat",	 "status",  "task/", "task/4242/syscall",
 		"empty", "task/4300/syscall", "net/tcp", "missing",
+	};
+	static const char *const host[] = {
+		"/proc/7/comm",	   "@/proc/7/fd/3", "/proc/7/fd/", "/sys/fs/cgroup/a/cpu.stat",
+		"/proc/8/missing", "/etc/passwd",
 	};
 	static const uint64_t addrs[] = {0,
 					 HERE,
@@ -137,6 +145,13 @@ static inline void interview(struct source *src, struct strbuf *out)
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		strbuf_addf(out, "\n%s: ", paths[i]);
 		if (source_proc(src, paths[i], &text, &err))
+			strbuf_add(out, text->data, text->len);
+		else
+			strbuf_addf(out, "%d %s", err.code, err.text);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(host); i++) {
+		strbuf_addf(out, "\n%s: ", host[i]);
+		if (source_host(src, host[i], &text, &err))
 			strbuf_add(out, text->data, text->len);
 		else
 			strbuf_addf(out, "%d %s", err.code, err.text);

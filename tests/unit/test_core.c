@@ -73,6 +73,9 @@ static void test_only_what_was_asked(void **state)
 	assert_false(source_proc(src, "stat", &text, &err));
 	assert_int_equal(err.code, ERR_ABSENT);
 	assert_non_null(strstr(err.text, "look.core"));
+	assert_false(source_host(src, "/proc/self/stat", &text, &err)); /* which is here, now */
+	assert_int_equal(err.code, ERR_ABSENT);
+	assert_non_null(strstr(err.text, "look.core"));
 	source_close(src);
 }
 

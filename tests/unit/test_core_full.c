@@ -64,6 +64,7 @@ static void test_full_core(void **state)
 	assert_false(source_proc(src, "task/19/stat", &text, NULL));
 	assert_false(source_proc(src, "task/17/other", &text, NULL));
 	assert_false(source_proc(src, "environ", &text, NULL));
+	assert_false(source_host(src, "/proc/self/stat", &text, NULL));
 	assert_true(source_read(src, 0x400000, &word, 8, NULL));
 	assert_memory_equal(&word, "xxxxxxxx", 8);
 	assert_false(source_read(src, 0x401000, &word, 8, NULL)); /* in a file that is not here */

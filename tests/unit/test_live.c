@@ -280,6 +280,52 @@ static void test_texts(void **state)
 	source_close(src);
 }
 
+static void assert_no_host(struct source *src, const char *path, int sys)
+{
+	const struct strbuf *text;
+	struct error err;
+
+	assert_false(source_host(src, path, &text, &err));
+	assert_int_equal(err.code, ERR_ABSENT);
+	assert_int_equal(err.sys, sys);
+	assert_non_null(strstr(err.text, path));
+}
+
+static void test_host(void **state)
+{
+	struct source *src = open_live(getpid());
+	pid_t pid = start(NULL);
+	const struct strbuf *text, *again;
+	char path[64], link[64];
+	uint64_t calls;
+
+	(void)state;
+	calls = source_get_stats(src).system_calls;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	assert_true(source_host(src, path, &text, NULL));
+	assert_int_equal(strtol(text->data, NULL, 10), pid);
+	assert_int_equal(source_get_stats(src).system_calls, calls + 2); /* open, read */
+	assert_true(source_proc(src, "stat", &again, NULL));
+	assert_int_equal(strtol(again->data, NULL, 10), getpid());
+	snprintf(link, sizeof(link), "@/proc/%d/ns/net", (int)pid);
+	assert_true(source_host(src, link, &text, NULL));
+	assert_memory_equal(text->data, "net:[", 5);
+	snprintf(link, sizeof(link), "/proc/%d/fd/", (int)pid);
+	assert_true(source_host(src, link, &text, NULL));
+	assert_non_null(strstr(text->data, "0\n"));
+	assert_true(source_host(src, "/proc/", &text, NULL));
+	assert_non_null(strstr(text->data, "self\n"));
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+	assert_no_host(src, link, ELOOP); /* a link is only read */
+	assert_no_host(src, "/proc/nothing", ENOENT);
+	assert_no_host(src, "/sys/fs/cgroup/nothing/", ENOENT);
+	assert_no_host(src, "/etc/passwd", 0);
+	stop(pid);
+	source_forget(src);
+	assert_no_host(src, path, ENOENT); /* not GONE: it is not the target */
+	source_close(src);
+}
+
 /* The kernel gives maps in pieces of a page. */
 static void test_long_texts(void **state)
 {
@@ -384,13 +430,13 @@ static void test_time_namespace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_own_memory),     cmocka_unit_test(test_edges_of_mappings),
-		cmocka_unit_test(test_ended),	       cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_zombie),	       cmocka_unit_test(test_kernel_thread),
-		cmocka_unit_test(test_no_process),     cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_leader_ended),   cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_long_texts),     cmocka_unit_test(test_clocks),
-		cmocka_unit_test(test_time_namespace),
+		cmocka_unit_test(test_own_memory),   cmocka_unit_test(test_edges_of_mappings),
+		cmocka_unit_test(test_ended),	     cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_zombie),	     cmocka_unit_test(test_kernel_thread),
+		cmocka_unit_test(test_no_process),   cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_leader_ended), cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_host),	     cmocka_unit_test(test_long_texts),
+		cmocka_unit_test(test_clocks),	     cmocka_unit_test(test_time_namespace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
 /*
  * test_source_looks.c - answers other than memory, and what lasts from look to look
  */
+#include <limits.h>
+
 #include "fake_pages.h"
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -34,6 +36,111 @@ static void test_texts(void **state)
 	source_forget(src);
 	assert_true(source_proc(src, "cmdline", &again, NULL));
 	assert_int_equal(fake->questions, 1003);
+	source_close(src);
+}
+
+/* The host's are answers of the look like any other; the fake has them under the same key. */
+static void test_host(void **state)
+{
+	struct source *src = open_pages(1);
+	const struct strbuf *first, *again;
+	struct error err;
+
+	(void)state;
+	fake_proc(fake, "/sys/fs/cgroup/a/cpu.stat", "nr_periods 1\n", 13);
+	fake_proc(fake, "stat", "mine", 4);
+	for (int i = 0; i < 3; i++) {
+		assert_true(source_host(src, "/sys/fs/cgroup/a/cpu.stat", &again, NULL));
+		assert_string_equal(again->data, "nr_periods 1\n");
+		assert_false(source_host(src, "/proc/stat", &again, &err));
+		assert_int_equal(err.code, ERR_ABSENT);
+		assert_false(source_host(src, "stat", &again, NULL));
+	}
+	assert_int_equal(fake->questions, 2);
+	assert_true(source_host(src, "/sys/fs/cgroup/a/cpu.stat", &first, NULL));
+	assert_true(source_host(src, "/sys/fs/cgroup/a/cpu.stat", &again, NULL));
+	assert_ptr_equal(first, again);
+	source_forget(src);
+	assert_true(source_host(src, "/sys/fs/cgroup/a/cpu.stat", &again, NULL));
+	assert_int_equal(fake->questions, 3);
+	source_close(src);
+}
+
+static void test_host_paths(void **state)
+{
+	static const char *const good[] = {
+		"/proc/",
+		"/sys/fs/cgroup/",
+		"/proc/1/stat",
+		"/proc/1/fd/",
+		"@/proc/1/fd/5",
+		"@/proc/1/root",
+		"/proc/1/fdinfo/5",
+		"/proc/self/mountinfo",
+		"@/proc/1/task/1/ns/net",
+		"/proc//stat",
+		"/sys/fs/cgroup/root/cwd/x",
+		"/sys/fs/cgroup/fd/a..b/...",
+	};
+	static const char *const bad[] = {
+		"",
+		"@",
+		"stat",
+		"/",
+		"/proc",
+		"@/proc",
+		"/procs/1",
+		"@@/proc/1/exe",
+		"/etc/shadow",
+		"/sys/fs/cgroup",
+		"/sys/fs/cgroups/a",
+		"/sys/fs/../fs/cgroup/a",
+		"/proc/../etc/shadow",
+		"/proc/..",
+		"/proc/1/../../etc/shadow",
+		"/sys/fs/cgroup/../../../etc/",
+		"/sys/fs/cgroup/..",
+		"/proc/./stat",
+		"/proc/1/root/etc/shadow",
+		"/proc/1/root/",
+		"@/proc/1/root/etc",
+		"/proc/1/task/1/cwd/x",
+		"/proc/1/cwd//",
+		"/proc/1/exe/",
+		"/proc/1/fd/5/",
+		"/proc/1/fd/5/passwd",
+		"@/proc/1/fd/5/passwd",
+		"/proc/1//fd//5//passwd",
+		"/proc/1/map_files/1-2/x",
+		"/proc/1/ns/net/x",
+	};
+	char *longest = mem_zalloc(PATH_MAX + 1, 1);
+	struct source *src = open_pages(1);
+	const struct strbuf *text;
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		fake_proc(fake, good[i], good[i], strlen(good[i]));
+		if (!source_host(src, good[i], &text, &err))
+			fail_msg("%s: %s", good[i], err.text);
+		assert_string_equal(text->data, good[i]);
+	}
+	fake->questions = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		fake_proc(fake, bad[i], "no", 2);
+		if (source_host(src, bad[i], &text, &err))
+			fail_msg("%s was asked for", bad[i]);
+		assert_int_equal(err.code, ERR_ABSENT);
+	}
+	memset(longest, 'x', PATH_MAX);
+	memcpy(longest, "/proc/", 6);
+	assert_false(source_host(src, longest, &text, NULL));
+	assert_int_equal(fake->questions, 0);
+	longest[PATH_MAX - 1] = 0;
+	assert_false(source_host(src, longest, &text, NULL));
+	assert_int_equal(fake->questions, 1);
+	free(longest);
 	source_close(src);
 }
 
@@ -326,6 +433,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_host_paths),
 		cmocka_unit_test(test_refusals_are_remembered),
 		cmocka_unit_test(test_kinds_do_not_mix),
 		cmocka_unit_test(test_files),
