@@ -106,6 +106,7 @@ struct py_interpreter {
 	uint64_t modules; /* sys.modules, a dict */
 	bool gil_locked;
 	uint64_t gil_holder; /* thread state; meaningful only when gil_locked */
+	bool gc_collecting;  /* the cyclic collector runs; 3.8 has one for all interpreters */
 };
 
 struct py_thread {
@@ -121,6 +122,12 @@ struct py_thread {
 /* Interpreters and their threads; arrays are allocated (mem_realloc) and freed by the caller. */
 bool python_threads(struct python *py, struct py_interpreter **interps, size_t *n_interps,
 		    struct py_thread **threads, size_t *n_threads, struct error *err);
+
+/*
+ * What the interpreter of a thread does now: GIL and collector, no lists. A few reads. False when
+ * the thread state is none any more.
+ */
+bool python_interpreter_of(struct python *py, uint64_t tstate, struct py_interpreter *ret);
 
 /* ---- frames and code ---------------------------------------------------------------- */
 

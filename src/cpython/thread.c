@@ -72,6 +72,31 @@ static void read_gil(struct python *py, struct py_interpreter *interp)
 		interp->gil_locked = false;
 }
 
+/* A full collection of millions of objects holds everything for seconds, and no frame shows it. */
+static void read_gc(struct python *py, struct py_interpreter *interp)
+{
+	bool own = has(py, F_IS_GC_COLLECTING);
+
+	if (py->rd.failed || (!own && !has(py, F_RT_GC_COLLECTING)))
+		return;
+	interp->gc_collecting = (own ? get_i32(py, interp->address, F_IS_GC_COLLECTING)
+				     : get_i32(py, py->runtime, F_RT_GC_COLLECTING)) == 1;
+	if (rd_take(&py->rd))
+		interp->gc_collecting = false;
+}
+
+bool python_interpreter_of(struct python *py, uint64_t tstate, struct py_interpreter *ret)
+{
+	struct py_interpreter interp = {.address = get_ptr(py, tstate, F_TS_INTERP)};
+
+	if (rd_take(&py->rd) || !interp.address)
+		return false;
+	read_gil(py, &interp);
+	read_gc(py, &interp);
+	*ret = interp;
+	return true;
+}
+
 static void read_thread(struct python *py, uint64_t tstate, const struct py_interpreter *interp,
 			struct py_thread *t)
 {
@@ -136,6 +161,7 @@ bool python_threads(struct python *py, struct py_interpreter **interps, size_t *
 		interp->id = rd_i64(&py->rd, at(py, address, F_IS_ID));
 		interp->modules = get_u64(py, address, F_IS_MODULES);
 		read_gil(py, interp);
+		read_gc(py, interp);
 		if (!interpreter_threads(py, interp, (uint32_t)(n - 1), &all))
 			break;
 		address = get_u64(py, address, F_IS_NEXT);
