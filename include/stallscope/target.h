@@ -71,6 +71,7 @@ struct proc_status {
 	uint32_t uid[4], gid[4];	 /* real, effective, saved, file system */
 	int32_t nspid[NSPID_MAX];	 /* outermost (ours) first, the last is the target's own */
 	unsigned nspids;		 /* 0: the kernel does not say */
+	uint32_t fd_slots;		 /* room for descriptors: no more are open; 0 unknown */
 	uint64_t cap_eff, cap_prm;
 	uint32_t threads;
 	uint64_t voluntary, involuntary; /* context switches */

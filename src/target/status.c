@@ -57,13 +57,13 @@ static bool parse_caps(struct scan *s, uint64_t *caps)
 	return scan_hex(s, caps);
 }
 
-static bool parse_threads(struct scan *s, uint32_t *threads)
+static bool parse_u32(struct scan *s, uint32_t *ret)
 {
 	uint64_t value;
 
 	if (!parse_u64(s, &value) || value > UINT32_MAX)
 		return false;
-	*threads = (uint32_t)value;
+	*ret = (uint32_t)value;
 	return true;
 }
 
@@ -76,6 +76,7 @@ enum key {
 	KEY_UID,
 	KEY_GID,
 	KEY_NSPID,
+	KEY_FDSIZE,
 	KEY_CAP_PRM,
 	KEY_CAP_EFF,
 	KEY_THREADS,
@@ -106,6 +107,7 @@ static const struct key_name key_names[KEY_COUNT] = {
 	[KEY_UID] = NAME("Uid"),
 	[KEY_GID] = NAME("Gid"),
 	[KEY_NSPID] = NAME("NSpid"),
+	[KEY_FDSIZE] = NAME("FDSize"),
 	[KEY_CAP_PRM] = NAME("CapPrm"),
 	[KEY_CAP_EFF] = NAME("CapEff"),
 	[KEY_THREADS] = NAME("Threads"),
@@ -133,12 +135,14 @@ static bool parse_value(enum key key, struct scan *s, struct proc_status *st)
 		return parse_ids(s, st->gid);
 	case KEY_NSPID:
 		return parse_nspid(s, st);
+	case KEY_FDSIZE:
+		return parse_u32(s, &st->fd_slots);
 	case KEY_CAP_PRM:
 		return parse_caps(s, &st->cap_prm);
 	case KEY_CAP_EFF:
 		return parse_caps(s, &st->cap_eff);
 	case KEY_THREADS:
-		return parse_threads(s, &st->threads);
+		return parse_u32(s, &st->threads);
 	case KEY_VOLUNTARY:
 		return parse_u64(s, &st->voluntary);
 	case KEY_INVOLUNTARY:
