@@ -129,7 +129,51 @@ struct snap_look {
 	uint8_t waits_for_gil;
 	int64_t syscall; /* -2: running or unknown */
 	uint64_t task;	 /* running task, 0 unknown */
+	/* not in recordings of old: have_more */
+	uint8_t have_more;
+	uint8_t gc;	     /* the interpreter of the thread collects garbage */
+	uint64_t majflt;     /* of the thread so far */
+	uint64_t gil_holder; /* thread state, 0 none (or there is no GIL) */
 };
+
+/*
+ * What the kernel counts for the process as a whole; differences of two of them tell. Taken in
+ * the full look and again by snapshot_look(), at most every SNAP_KERNEL_STEP_NS.
+ */
+struct snap_kernel {
+	uint64_t clock_ns; /* 0: nothing was read */
+	/* of the cgroups that have a quota (all of the process's: its own and those above it) */
+	bool have_cpu_stat;
+	uint64_t nr_periods, nr_throttled, throttled_us;
+	bool have_steal; /* of the machine, in ticks of all its CPUs */
+	uint64_t steal_ticks, total_ticks;
+	/*
+	 * Of the cgroup, else of the machine, in percent of the last ten seconds. The kernel adds
+	 * to the totals every two seconds only: over a shorter time their difference means nothing.
+	 */
+	bool have_pressure;
+	double cpu_some_avg10, memory_full_avg10;
+	uint64_t cpu_some_us, memory_full_us;
+	bool have_majflt; /* of all threads */
+	uint64_t majflt;
+};
+
+#define SNAP_KERNEL_STEP_NS UINT64_C(50000000)
+
+/* What surrounds the process. */
+struct snap_limits {
+	bool have_frozen, frozen;
+	const char *frozen_how; /* "cgroup.events frozen 1 of /a/b", "wchan __refrigerator" */
+	bool have_quota;
+	double cpu_quota_cores;	      /* 0: none in the cgroups that can be seen */
+	bool have_fds_limit;	      /* soft RLIMIT_NOFILE; SNAP_UNLIMITED */
+	uint64_t fds_limit, fds_hard; /* descriptors */
+	bool have_fds_open;	      /* not counted when there may be very many */
+	uint64_t fds_open;
+	const char *tracer_command; /* NULL: no tracer, or not known */
+};
+
+#define SNAP_UNLIMITED UINT64_MAX
 
 struct snap_problem {
 	const char *what, *where;
@@ -149,9 +193,12 @@ struct snapshot {
 	int32_t *children; /* pids of child processes; unknown without have_children */
 	size_t n_children;
 	bool have_children;
-	char process_state;		/* of the thread group's leader */
-	int32_t tracer;			/* pid, 0 none */
-	uint64_t runtime, runtime_size; /* of _PyRuntime */
+	char process_state; /* of the thread group's leader */
+	int32_t tracer;	    /* pid, 0 none */
+	struct snap_kernel kernel_first, kernel_last;
+	struct snap_limits limits;
+	const struct kernel_files *kernel_files; /* of kernel.c: what is read again */
+	uint64_t runtime, runtime_size;		 /* of _PyRuntime */
 	int minor, micro;
 	bool free_threaded, debug_build;
 	const char *layout; /* the provider that had the last word */

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "json.h"
 #include "stallscope/render.h"
 #include "stallscope/utf8.h"
 
@@ -182,12 +183,12 @@ static json_t *process(const struct snapshot *s)
 
 	for (size_t i = 0; i < p->argc; i++)
 		json_array_append_new(command, json_string(p->command[i]));
-	return json_pack("{si si so so sI so so so sI so so}", "pid", (int)p->pid, "ns_pid",
+	return json_pack("{si si so so sI so so so sI so so so}", "pid", (int)p->pid, "ns_pid",
 			 p->ns_pid, "command", command, "started",
 			 wall_time(started / 10000000 * 10000000), "uid", (json_int_t)p->uid,
 			 "executable", string(p->executable), "container", string(p->container),
 			 "cgroup", string(p->cgroup), "threads", (json_int_t)s->n_threads,
-			 "children", children(s), "python", python(s));
+			 "children", children(s), "python", python(s), "kernel", json_kernel(s));
 }
 
 /* ---- loops

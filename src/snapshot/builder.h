@@ -70,6 +70,15 @@ bool waits_for_gil(const struct snapshot *s, const struct os_thread *os);
 /* True when the thread waits in an epoll. */
 bool snap_in_epoll(const struct os_thread *os);
 
+/* A look more in the series; NULL when there are SNAP_MAX_LOOKS. */
+struct snap_look *snap_push_look(struct snapshot *s);
+
+/* What the kernel tells of the process as a whole: needs the threads. */
+void build_kernel(struct builder *b);
+
+/* Reads the counters again when that was long ago. */
+void kernel_refresh(struct source *light, struct snapshot *s);
+
 /* The first entry of the series of looks, from the full look itself. */
 void build_first_look(struct builder *b);
 

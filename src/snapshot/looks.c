@@ -10,7 +10,7 @@
 
 #include "builder.h"
 
-static struct snap_look *push_look(struct snapshot *s)
+struct snap_look *snap_push_look(struct snapshot *s)
 {
 	/* The capacity is not kept: the series is short and grows seldom. */
 	size_t cap = s->n_looks;
@@ -26,11 +26,19 @@ static void take_os(const struct snapshot *s, struct snap_look *look, const stru
 	look->state = os->have_stat ? os->stat.state : 0;
 	look->syscall = os->have_syscall && !os->syscall.running ? os->syscall.number : -2;
 	look->waits_for_gil = waits_for_gil(s, os);
+	look->majflt = os->have_stat ? os->stat.majflt : 0;
 	look->have_sched = os->have_sched;
 	if (os->have_sched) {
 		look->on_cpu_ns = os->sched.on_cpu_ns;
 		look->run_queue_ns = os->sched.run_queue_ns;
 	}
+}
+
+static void take_interpreter(struct snap_look *look, const struct py_interpreter *interp)
+{
+	look->have_more = true;
+	look->gc = interp->gc_collecting;
+	look->gil_holder = interp->gil_locked ? interp->gil_holder : 0;
 }
 
 static void take_run(struct snap_look *look, const struct aio_run *run)
@@ -58,7 +66,7 @@ void build_first_look(struct builder *b)
 	for (size_t i = 0; i < s->n_loops; i++) {
 		const struct snap_loop *loop = &s->loops[i];
 		const struct snap_thread *thread = &s->threads[loop->thread];
-		struct snap_look *look = push_look(s);
+		struct snap_look *look = snap_push_look(s);
 
 		if (!look)
 			return;
@@ -66,6 +74,8 @@ void build_first_look(struct builder *b)
 		look->loop = loop->run.loop;
 		take_os(s, look, &thread->os);
 		look->waits_for_gil |= thread->waits_for_gil;
+		if (thread->interpreter < b->n_interps)
+			take_interpreter(look, &b->interps[thread->interpreter]);
 		if (loop->have_run)
 			take_run(look, &loop->run);
 		else if (loop->info.is_uvloop)
@@ -108,7 +118,8 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 			 const struct snap_loop *loop)
 {
 	const struct snap_thread *thread = &snap->threads[loop->thread];
-	struct snap_look *look = push_look(snap);
+	struct snap_look *look = snap_push_look(snap);
+	struct py_interpreter interp;
 	struct os_thread os = {0};
 	struct aio_loop info;
 
@@ -120,6 +131,8 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 	if (loop->have_run)
 		find_run(py, thread->tstate, loop->run.loop, look);
 	rd_take(&py->rd);
+	if (python_interpreter_of(py, thread->tstate, &interp))
+		take_interpreter(look, &interp);
 	if (os_thread_read(light, thread->os.tid, OS_STAT | OS_SYSCALL | OS_SCHED, &os, NULL))
 		take_os(snap, look, &os);
 	if (loop->info.is_uvloop && aio_loop_read(py, loop->run.loop, 0, &info))
@@ -139,68 +152,7 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 	python_new_look(py, light);
 	for (size_t i = 0; i < snap->n_loops; i++)
 		look_at_loop(py, light, snap, &snap->loops[i]);
+	kernel_refresh(light, snap);
 	python_new_look(py, full);
-	return true;
-}
-
-/* ---- the series as text -----------------------------------------------------------------------
- */
-
-#define LOOK_FORMAT                                                                           \
-	"%" PRIu64 " %" PRIx64 " %d %d %d %d %" PRId64 " %" PRId64 " %" PRIx64 " %a %" PRIx64 \
-	" %" PRIx64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %d %" PRId64 " %" PRIx64 "\n"
-
-void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out)
-{
-	for (size_t i = 0; i < snap->n_looks; i++) {
-		const struct snap_look *l = &snap->looks[i];
-
-		strbuf_addf(out, LOOK_FORMAT, l->clock_ns, l->loop, l->tid, l->found,
-			    l->in_callbacks, l->state, l->index, l->ntodo, l->handle, l->end_time,
-			    l->leaf_frame, l->leaf_code, l->leaf_instr, l->on_cpu_ns,
-			    l->run_queue_ns, l->have_sched, l->waits_for_gil, l->syscall, l->task);
-	}
-}
-
-static bool parse_look(const char *line, struct snap_look *l)
-{
-	int found, in_callbacks, state, have_sched, gil;
-
-	if (sscanf(line,
-		   "%" SCNu64 " %" SCNx64 " %d %d %d %d %" SCNd64 " %" SCNd64 " %" SCNx64
-		   " %la %" SCNx64 " %" SCNx64 " %" SCNd64 " %" SCNu64 " %" SCNu64 " %d %d %" SCNd64
-		   " %" SCNx64,
-		   &l->clock_ns, &l->loop, &l->tid, &found, &in_callbacks, &state, &l->index,
-		   &l->ntodo, &l->handle, &l->end_time, &l->leaf_frame, &l->leaf_code,
-		   &l->leaf_instr, &l->on_cpu_ns, &l->run_queue_ns, &have_sched, &gil, &l->syscall,
-		   &l->task) != 19)
-		return false;
-	if (l->clock_ns > SOURCE_CLOCK_MAX || !isfinite(l->end_time) || l->index < 0 ||
-	    l->ntodo < 0)
-		return false;
-	l->found = found != 0;
-	l->in_callbacks = in_callbacks != 0;
-	l->state = (char)state;
-	l->have_sched = have_sched != 0;
-	l->waits_for_gil = gil != 0;
-	return true;
-}
-
-bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text)
-{
-	const char *line = text->data, *end;
-
-	snap->n_looks = 0;
-	for (; *line; line = end + 1) {
-		struct snap_look look = {0}, *l;
-
-		end = strchr(line, '\n');
-		if (!end || !parse_look(line, &look))
-			return false;
-		l = push_look(snap);
-		if (!l)
-			return false;
-		*l = look;
-	}
 	return true;
 }

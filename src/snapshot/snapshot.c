@@ -276,6 +276,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	build_peers(&b);
 	build_tasks(&b, max);
 	read_children(&b);
+	build_kernel(&b);
 	build_first_look(&b);
 	judge_consistency(b.s);
 	b.s->read_ns = source_clock(py->rd.src) - begin;

@@ -30,7 +30,11 @@ static const struct snap_look first = {.clock_ns = UINT64_C(81231231231231),
 				       .have_sched = true,
 				       .waits_for_gil = true,
 				       .syscall = -2,
-				       .task = 4};
+				       .task = 4,
+				       .have_more = true,
+				       .gc = true,
+				       .majflt = UINT64_MAX - 1,
+				       .gil_holder = 0x7f0000000010};
 
 static void test_round_trip(void **state)
 {
@@ -41,6 +45,7 @@ static void test_round_trip(void **state)
 	(void)state;
 	looks[2].end_time = 4e-320; /* what decimal digits would lose */
 	looks[2].state = 0;
+	looks[2].have_more = false; /* of a recording of old */
 	snapshot_looks_write(&s, &text);
 	for (int round = 0; round < 2; round++) { /* the second takes the place of the first */
 		assert_true(snapshot_looks_read(&back, &text));
@@ -62,6 +67,77 @@ static void test_round_trip(void **state)
 	assert_int_equal(again[0].ntodo, INT64_MAX);
 	assert_int_equal(again[0].syscall, -2);
 	assert_int_equal(again[0].state, 'S');
+	assert_true(again[0].have_more && again[0].gc);
+	assert_int_equal(again[0].majflt, UINT64_MAX - 1);
+	assert_int_equal(again[0].gil_holder, 0x7f0000000010);
+	assert_false(again[2].have_more || again[2].gc || again[2].majflt || again[2].gil_holder);
+	free(back.looks);
+	strbuf_deinit(&text);
+}
+
+#define OLD "1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n"
+
+/* Two old lines must not be taken for one of now. */
+static void test_old(void **state)
+{
+	struct strbuf text = STRBUF_INIT;
+	struct snapshot s = {.kernel_last = {.clock_ns = 7}};
+
+	(void)state;
+	strbuf_addstr(&text, OLD OLD);
+	assert_true(snapshot_looks_read(&s, &text));
+	assert_int_equal(s.n_looks, 2);
+	assert_int_equal(s.looks[1].task, 6);
+	assert_false(s.looks[0].have_more);
+	assert_int_equal(s.kernel_last.clock_ns, 7); /* stays as the recording itself has it */
+	free(s.looks);
+	strbuf_deinit(&text);
+}
+
+static const struct snap_kernel counted = {.clock_ns = 1,
+					   .have_cpu_stat = true,
+					   .nr_periods = 2,
+					   .nr_throttled = 3,
+					   .throttled_us = 4,
+					   .have_steal = true,
+					   .steal_ticks = 5,
+					   .total_ticks = UINT64_MAX,
+					   .have_pressure = true,
+					   .cpu_some_avg10 = 12.34,
+					   .memory_full_avg10 = 100,
+					   .cpu_some_us = 6,
+					   .memory_full_us = 7,
+					   .have_majflt = true,
+					   .majflt = 8};
+
+static void test_kernel(void **state)
+{
+	struct strbuf text = STRBUF_INIT;
+	struct snap_look look = first;
+	struct snapshot s = {.looks = &look, .n_looks = 1, .kernel_first = counted}, back = {0};
+
+	(void)state;
+	s.kernel_last = (struct snap_kernel){.clock_ns = 9, .have_majflt = true};
+	snapshot_looks_write(&s, &text);
+	assert_true(snapshot_looks_read(&back, &text));
+	assert_int_equal(back.n_looks, 1);
+	assert_int_equal(back.kernel_first.clock_ns, 1);
+	assert_true(back.kernel_first.have_cpu_stat && back.kernel_first.have_steal);
+	assert_int_equal(back.kernel_first.nr_periods, 2);
+	assert_int_equal(back.kernel_first.nr_throttled, 3);
+	assert_int_equal(back.kernel_first.throttled_us, 4);
+	assert_int_equal(back.kernel_first.steal_ticks, 5);
+	assert_int_equal(back.kernel_first.total_ticks, UINT64_MAX);
+	assert_true(back.kernel_first.have_pressure);
+	assert_true(back.kernel_first.cpu_some_avg10 == 12.34);
+	assert_true(back.kernel_first.memory_full_avg10 == 100);
+	assert_int_equal(back.kernel_first.cpu_some_us, 6);
+	assert_int_equal(back.kernel_first.memory_full_us, 7);
+	assert_int_equal(back.kernel_first.majflt, 8);
+	assert_int_equal(back.kernel_last.clock_ns, 9);
+	assert_false(back.kernel_last.have_cpu_stat || back.kernel_last.have_steal ||
+		     back.kernel_last.have_pressure);
+	assert_true(back.kernel_last.have_majflt);
 	free(back.looks);
 	strbuf_deinit(&text);
 }
@@ -106,7 +182,30 @@ static void test_forged(void **state)
 	assert_refused("1 2 3 1 1 83 0 1 5 -1e999 1 2 3 4 5 1 0 -2 6\n");
 	assert_refused("1 2 3 1 1 83 -1 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n");
 	assert_refused("1 2 3 1 1 83 0 -1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n");
+	assert_refused("1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6 1\n");
+	assert_refused("1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6 1 2\n");
+	assert_refused("kernel\n");
+	assert_refused("kernel 1 1 2 3 4 1 5 6 1 0x1p+1 0x1p+1 6 7 1\n");
+	assert_refused("kernel 0 1 2 3 4 1 5 6 1 0x1p+1 0x1p+1 6 7 1 8\n");
+	assert_refused("kernel 1 1 2 3 4 1 5 6 1 nan 0x1p+1 6 7 1 8\n");
+	assert_refused("kernel 1 1 2 3 4 1 5 6 1 0x1p+1 -0x1p+1 6 7 1 8\n");
+	assert_refused("kernel 1 1 2 3 4 1 5 6 1 0x1p+1 0x1p+9 6 7 1 8\n");
+	assert_refused("kernel 18446744073709551615 1 2 3 4 1 5 6 1 0x1p+1 0x1p+1 6 7 1 8\n");
 	assert_refused("18446744073709551615 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n");
+}
+
+static void test_long_line(void **state)
+{
+	struct strbuf text = STRBUF_INIT;
+	struct snapshot s = {0};
+
+	(void)state;
+	strbuf_addstr(&text, "1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6");
+	strbuf_pad(&text, ' ', 5000);
+	strbuf_addch(&text, '\n');
+	assert_false(snapshot_looks_read(&s, &text));
+	assert_int_equal(s.n_looks, 0);
+	strbuf_deinit(&text);
 }
 
 static void test_too_many(void **state)
@@ -126,9 +225,9 @@ static void test_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_forged),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_old),
+		cmocka_unit_test(test_kernel),	   cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_long_line),  cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_too_many),
 	};
 
