@@ -138,7 +138,7 @@ struct snap_look {
 
 /*
  * What the kernel counts for the process as a whole; differences of two of them tell. Taken in
- * the full look and again by snapshot_look(), at most every SNAP_KERNEL_STEP_NS.
+ * the full look and again by snapshot_look(), soon once and then every SNAP_KERNEL_STEP_NS.
  */
 struct snap_kernel {
 	uint64_t clock_ns; /* 0: nothing was read */
@@ -158,7 +158,8 @@ struct snap_kernel {
 	uint64_t majflt;
 };
 
-#define SNAP_KERNEL_STEP_NS UINT64_C(50000000)
+#define SNAP_KERNEL_FIRST_NS UINT64_C(10000000)
+#define SNAP_KERNEL_STEP_NS  UINT64_C(50000000)
 
 /* What surrounds the process. */
 struct snap_limits {

@@ -357,6 +357,7 @@ static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
 	json_object_set_new(loop, "timers_next_s", number(info->have_next && next > 0, next));
 	json_object_set_new(loop, "fds", count(info->fds));
 	json_object_set_new(loop, "executor", executor(info));
+	json_object_set_new(loop, "gc_ratio", json_gc_ratio(w->s, l->run.loop));
 	json_object_set_new(loop, "tasks", task_counts(w->s, i));
 	json_object_set_new(loop, "current_task", task_id(w->s, l->current_task));
 }

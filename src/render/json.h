@@ -10,4 +10,7 @@
 /* process.kernel */
 json_t *json_kernel(const struct snapshot *s);
 
+/* Part of the looks at a loop in which its interpreter collected garbage; null without looks. */
+json_t *json_gc_ratio(const struct snapshot *s, uint64_t loop);
+
 #endif

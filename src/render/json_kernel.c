@@ -107,3 +107,18 @@ json_t *json_kernel(const struct snapshot *s)
 	json_object_set_new(k, "tracer", tracer(s));
 	return k;
 }
+
+json_t *json_gc_ratio(const struct snapshot *s, uint64_t loop)
+{
+	size_t looks = 0, collecting = 0;
+
+	for (size_t i = 0; i < s->n_looks; i++) {
+		const struct snap_look *l = &s->looks[i];
+
+		if (l->loop != loop || !l->have_more)
+			continue;
+		looks++;
+		collecting += l->gc;
+	}
+	return known(looks > 0, looks ? (double)collecting / (double)looks : 0);
+}

@@ -328,9 +328,10 @@ static void find_pressure(struct builder *b, const struct places *p, struct kern
 
 void kernel_refresh(struct source *light, struct snapshot *s)
 {
-	uint64_t now = source_clock(light);
+	uint64_t past = source_clock(light) - s->kernel_last.clock_ns;
+	bool second = s->kernel_last.clock_ns == s->kernel_first.clock_ns;
 
-	if (!s->kernel_files || now - s->kernel_last.clock_ns < SNAP_KERNEL_STEP_NS)
+	if (!s->kernel_files || past < (second ? SNAP_KERNEL_FIRST_NS : SNAP_KERNEL_STEP_NS))
 		return;
 	read_counters(light, s->kernel_files, &s->kernel_last);
 }

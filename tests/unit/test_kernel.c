@@ -268,7 +268,7 @@ static void test_refresh(void **state)
 
 	source_forget(src);
 	asked = fake->questions;
-	fake->clock += SNAP_KERNEL_STEP_NS - 1;
+	fake->clock += SNAP_KERNEL_FIRST_NS - 1;
 	kernel_refresh(src, snap);
 	assert_int_equal(fake->questions, asked);
 	fake->clock++;
@@ -278,7 +278,14 @@ static void test_refresh(void **state)
 	assert_int_equal(snap->kernel_last.nr_throttled, 9);
 	assert_int_equal(snap->kernel_first.nr_throttled, 2);
 	assert_int_equal(snap->kernel_last.clock_ns,
-			 snap->kernel_first.clock_ns + SNAP_KERNEL_STEP_NS);
+			 snap->kernel_first.clock_ns + SNAP_KERNEL_FIRST_NS);
+	source_forget(src);
+	fake->clock += SNAP_KERNEL_STEP_NS - 1;
+	kernel_refresh(src, snap);
+	assert_int_equal(fake->questions, asked + 5);
+	fake->clock++;
+	kernel_refresh(src, snap);
+	assert_int_equal(fake->questions, asked + 10);
 	end();
 
 	begin(V1_MOUNTS, "1:cpu,cpuacct:/\n0::/\n"); /* no pressure of its own: the machine's */
