@@ -121,18 +121,64 @@ bool proc_cgroup_parse(const char *text, size_t len, struct arena *arena, struct
  */
 const char *cgroup_container_id(const char *path, struct arena *arena);
 
-/* ---- /proc/PID/net/tcp and tcp6 ------------------------------------------------------------ */
+/* ---- /proc/PID/net/tcp, tcp6, udp, udp6, unix ---------------------------------------------- */
 
 struct net_peer {
-	char address[64];  /* "10.0.3.17:443", "[::1]:8080" */
-	const char *state; /* "ESTABLISHED", a literal; NULL unknown */
-	uint32_t unread;   /* bytes received and not taken */
-	uint32_t unsent;   /* bytes not acknowledged */
+	char address[64]; /* "10.0.3.17:443", "[::1]:8080"; port 0: not connected */
+	char local[64];	  /* our own end */
+	uint16_t port;	  /* of address */
+	const char
+		*state;	 /* "ESTABLISHED", a literal; NULL unknown; of UDP "ESTABLISHED", "CLOSE" */
+	uint32_t unread; /* bytes received and not taken */
+	uint32_t unsent; /* bytes not acknowledged */
 	uint32_t retransmits;
 };
 
 /* The connection whose socket has this inode; false when it is not in the table. */
 bool net_tcp_find(const char *text, size_t len, uint64_t inode, struct net_peer *ret);
+
+/* The tables of UDP have the same lines. */
+bool net_udp_find(const char *text, size_t len, uint64_t inode, struct net_peer *ret);
+
+struct net_unix {
+	char path[128]; /* raw bytes, "@..." abstract, "" unnamed */
+	const char
+		*state; /* "CONNECTED", "LISTEN", "CONNECTING", "UNCONNECTED", a literal; or NULL */
+};
+
+bool net_unix_find(const char *text, size_t len, uint64_t inode, struct net_unix *ret);
+
+/* ---- /proc/PID/fdinfo/N --------------------------------------------------------------------- */
+
+#define FDINFO_TARGETS 64u
+
+struct proc_fdinfo {
+	bool have_flags;
+	uint32_t flags; /* O_* of open() */
+	uint64_t inode; /* 0: not said (before Linux 5.14) */
+	int32_t pid;	/* of a pidfd; 0 for others, -1 when that process is gone */
+	int32_t targets[FDINFO_TARGETS]; /* descriptors that an epoll watches */
+	unsigned n_targets;		 /* all of them: may be more than are kept */
+};
+
+bool proc_fdinfo_parse(const char *text, size_t len, struct proc_fdinfo *ret, struct error *err);
+
+/* ---- /proc/locks ----------------------------------------------------------------------------- */
+
+struct proc_lock {
+	char kind[8];	/* "FLOCK", "POSIX", "OFDLCK" */
+	bool exclusive; /* WRITE */
+	int32_t pid;	/* of the holder; -1: an open file description has it, not a process */
+	uint32_t dev_major, dev_minor;
+	uint64_t inode;
+};
+
+/*
+ * The lock that stands in the way of process waiter on the file with this inode (0: any file):
+ * the kernel lists who waits for a lock below it.
+ */
+bool proc_locks_blocker(const char *text, size_t len, int32_t waiter, uint64_t inode,
+			struct proc_lock *ret);
 
 /* ---- the process --------------------------------------------------------------------------- */
 
