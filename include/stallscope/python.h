@@ -164,6 +164,50 @@ struct py_position python_position(const struct python *py, uint32_t code, int32
 /* Value of a local variable (cells looked through), 0 when unbound or absent. */
 uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name);
 
+/* An object that a frame refers to. */
+struct py_slot {
+	uint64_t object;
+	bool on_stack; /* of the value stack: a call's arguments, what a with statement left there
+			*/
+};
+
+#define PY_MAX_SLOTS 512u /* of one frame */
+
+/*
+ * Local variables (cells looked through) and the value stack of a frame, at most max of them,
+ * unbound ones left out. While a frame runs, 3.8 to 3.13 do not say how much of its value stack
+ * is in use: slots above may be left from before, and what they refer to may be gone. *exact
+ * tells that there are none of those.
+ */
+size_t python_frame_slots(struct python *py, const struct py_frame *frame, struct py_slot *slots,
+			  size_t max, bool *exact);
+
+/* ---- sockets and locks --------------------------------------------------------------- */
+
+/*
+ * Descriptor and timeout (ns, -1 none, 0 non-blocking) of an instance of _socket.socket; false
+ * when it is none. It is to be believed when the descriptor is the one of the system call.
+ */
+bool py_socket(struct python *py, uint64_t object, int32_t *fd, int64_t *timeout_ns);
+
+struct py_lock {
+	bool recursive;
+	uint64_t futex; /* address that all who wait for it sleep on; 0: each has its own (3.14+) */
+	uint64_t owner; /* of an RLock that is held: threading.get_ident() of its thread, or 0 */
+};
+
+/* Reads a _thread.lock or _thread.RLock; false when the object is neither. */
+bool py_lock_read(struct python *py, uint64_t object, struct py_lock *ret);
+
+/*
+ * The lock that a thread waits for that sleeps on this futex word, 0 when it is none of 3.14+:
+ * there a waiter is parked with the address of what it waits for beside its futex word.
+ */
+uint64_t py_lock_parked_on(struct python *py, uint64_t futex);
+
+/* The object that a bound method, of C or of Python, is bound to; 0 when it is no method. */
+uint64_t py_method_self(struct python *py, uint64_t object);
+
 /* ---- generators, coroutines, async generators ---------------------------------------- */
 
 enum py_gen_state { PY_GEN_CREATED, PY_GEN_SUSPENDED, PY_GEN_RUNNING, PY_GEN_DONE };

@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "json.h"
+#include "json_wait.h"
 #include "stallscope/render.h"
 #include "stallscope/utf8.h"
 
@@ -243,17 +244,17 @@ static json_t *rule(const struct culprit *c)
 static json_t *what(const struct snapshot *s, const struct snap_loop *l, const struct verdict *v)
 {
 	const struct culprit *c = &v->culprit;
+	json_t *object;
 
 	if (c->leaf == SNAP_NONE)
 		return json_null();
-	return json_pack("{so ss so ss so so so so so so sn sn}", "library",
-			 string(c->library[0] ? c->library : NULL), "title",
-			 c->title ? c->title : v->title, "rule", rule(c), "leaf",
-			 snap_code_of(s, &s->frames[c->leaf])->qualname, "system_call",
-			 string(c->system_call), "on_cpu_ratio", number(v->on_cpu >= 0, v->on_cpu),
-			 "fd", count(l->wait.fd), "peer", string(l->wait.peer), "path",
-			 string(l->wait.path), "tcp_state", string(l->wait.tcp_state), "timeout_s",
-			 "holder_thread");
+	object = json_pack(
+		"{so ss so ss so so}", "library", string(c->library[0] ? c->library : NULL),
+		"title", c->title ? c->title : v->title, "rule", rule(c), "leaf",
+		snap_code_of(s, &s->frames[c->leaf])->qualname, "system_call",
+		string(c->system_call), "on_cpu_ratio", number(v->on_cpu >= 0, v->on_cpu));
+	json_add_wait(object, s, l);
+	return object;
 }
 
 static json_t *evidence(const struct verdict *v)

@@ -55,8 +55,7 @@ static void color(struct text *t, const char *code)
 		strbuf_addf(t->out, "\x1b[%sm", code);
 }
 
-/* Text wrapped at words, the first line behind prefix, the others indented by its width. */
-static void wrap(struct text *t, const char *prefix, const char *text)
+void text_wrap(struct text *t, const char *prefix, const char *text)
 {
 	size_t indent = utf8_width(prefix), column = indent;
 
@@ -209,7 +208,7 @@ static void certainty(struct text *t, const struct verdict *v)
 	for (size_t i = 0; i < v->n_evidence; i++) {
 		snprintf(line, sizeof(line), "%s%s%s [%s]", i ? "" : confidence_word(v->confidence),
 			 i ? "" : ": ", v->evidence[i].fact, v->evidence[i].source);
-		wrap(t, i ? "             " : prefix, line);
+		text_wrap(t, i ? "             " : prefix, line);
 	}
 }
 
@@ -217,20 +216,6 @@ static void library_line(struct text *t, const struct culprit *c)
 {
 	if (c->title)
 		LINE(t, "  library    %s: %s", c->library, c->title);
-}
-
-static void peer_line(struct text *t, const struct snap_wait_fd *wait)
-{
-	if (wait->peer)
-		LINE(t, "  peer       %s%s%s, %s", wait->peer, wait->tcp_state ? ", " : "",
-		     wait->tcp_state ? wait->tcp_state : "",
-		     wait->tcp_state && !strcmp(wait->tcp_state, "SYN_SENT")
-			     ? "the connection is not answered"
-		     : wait->unsent ? "does not take what was sent"
-		     : wait->unread ? "has sent data that is not read"
-				    : "nothing received");
-	else if (wait->path)
-		LINE(t, "  waits on   %s", wait->path);
 }
 
 static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
@@ -253,7 +238,7 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 	else
 		LINE(t, "It %s.", v->title);
 	library_line(t, &v->culprit);
-	peer_line(t, &l->wait);
+	text_wait(t, l);
 	if (l->run.have_batch && l->run.index > 0)
 		LINE(t,
 		     "  batch      callback %lld of %lld of this turn: its own share is at most "
@@ -314,7 +299,7 @@ static void starved_text(struct text *t, const struct snap_loop *l, const struct
 	LINE(t, "%s", "");
 	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.", late,
 		 v->title);
-	wrap(t, "", line);
+	text_wrap(t, "", line);
 	suffering(t, l);
 }
 
@@ -498,7 +483,7 @@ static void advice(struct text *t, const struct verdict *v)
 	if (!v->advice[0])
 		return;
 	LINE(t, "%s", "");
-	wrap(t, "Do this: ", v->advice);
+	text_wrap(t, "Do this: ", v->advice);
 }
 
 static void loop_text(struct text *t, uint32_t i)

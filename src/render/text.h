@@ -16,6 +16,9 @@ struct text {
 
 void text_end_line(struct text *t);
 
+/* Text wrapped at words, the first line behind prefix, the others indented by its width. */
+void text_wrap(struct text *t, const char *prefix, const char *text);
+
 /* "app/pricing.py:88" */
 void text_place(const struct text *t, const struct snap_frame *f, struct strbuf *out);
 
@@ -24,6 +27,9 @@ void text_waits(const struct snap_task *task, struct strbuf *out);
 
 /* The innermost frame of the user's own, else the innermost; NULL of an empty stack. */
 const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack);
+
+/* What exactly the loop's thread waits for, if there is anything to say (text_wait.c). */
+void text_wait(struct text *t, const struct snap_loop *l);
 
 /* The tasks of a loop as a tree of who awaits whom (tree.c). */
 void text_tree(struct text *t, uint32_t loop);

@@ -55,8 +55,17 @@ bool build_os_threads(struct builder *b, struct error *err);
 /* Running loops: their fields, phase and held time. */
 void build_loops(struct builder *b);
 
-/* What the descriptors that loop threads wait on are. */
-void build_peers(struct builder *b);
+/* What loop threads are blocked in: their system call, its descriptors, timeouts, other ends. */
+void build_waits(struct builder *b);
+
+/* What the descriptor wait->fd is that this thread waits on (peer.c). */
+void describe_descriptor(struct builder *b, const struct os_thread *os, struct snap_wait_fd *wait);
+
+/* The processes at the other end: child, holder of a file lock, of a pipe (other_end.c). */
+void find_other_end(struct builder *b, struct snap_loop *loop);
+
+/* The threads or tasks that hold what loop threads wait for; after build_tasks() (holder.c). */
+void build_holders(struct builder *b);
 
 /* All tasks, and the current task of each loop. */
 void build_tasks(struct builder *b, size_t max);

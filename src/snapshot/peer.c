@@ -1,99 +1,184 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a blocked thread waits for, from the descriptor in its system call: the other end of a
- * TCP connection as the target's own network namespace shows it, a file, a pipe.
+ * What a descriptor is: the other end of a connection as the target's own network namespace shows
+ * it, a file, an end of a pipe.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "builder.h"
 #include "stallscope/utf8.h"
 
-/* System calls whose first argument is the descriptor that they wait on. */
-static bool descriptor_first(int64_t call)
-{
-	static const int calls[] = {
-		SYS_read,     SYS_write,   SYS_readv,  SYS_writev,  SYS_pread64,  SYS_pwrite64,
-		SYS_recvfrom, SYS_recvmsg, SYS_sendto, SYS_sendmsg, SYS_connect,  SYS_accept,
-		SYS_accept4,  SYS_flock,   SYS_fcntl,  SYS_fsync,   SYS_fdatasync};
+#define PATH_CHARS 200
+#define DNS_PORT   53
 
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		if (calls[i] == call)
-			return true;
-	return false;
+static const char *safe_text(struct builder *b, const char *text, size_t len)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+
+	utf8_add_safe(&safe, text, len, PATH_CHARS);
+	return arena_strndup(&b->s->arena, safe.data, safe.len);
 }
 
-static bool is_poll(int64_t call)
-{
-#ifdef SYS_poll
-	if (call == SYS_poll)
-		return true;
-#endif
-	return call == SYS_ppoll;
-}
+/* ---- sockets ----------------------------------------------------------------------------------
+ */
 
-/* The descriptor, or -1. Of a poll the first one: synchronous clients poll one socket. */
-static int32_t descriptor(struct builder *b, const struct proc_syscall *call)
-{
-	int32_t fd = -1;
+typedef bool net_find(const char *text, size_t len, uint64_t inode, struct net_peer *ret);
 
-	if (descriptor_first(call->number) && call->args[0] < 1 << 30)
-		return (int32_t)call->args[0];
-	if (is_poll(call->number) && call->args[1] == 1) {
-		fd = rd_i32(&b->py->rd, call->args[0]);
-		if (rd_take(&b->py->rd))
-			fd = -1;
-	}
-	return fd;
-}
-
-static bool find_tcp(struct builder *b, uint64_t inode, struct net_peer *peer)
+static bool find_in(struct builder *b, const char *const tables[2], net_find *find, uint64_t inode,
+		    struct net_peer *peer)
 {
-	static const char *const tables[] = {"net/tcp", "net/tcp6"};
 	const struct strbuf *text;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+	for (size_t i = 0; i < 2; i++)
 		if (source_proc(b->py->rd.src, tables[i], &text, NULL) &&
-		    net_tcp_find(text->data, text->len, inode, peer))
+		    find(text->data, text->len, inode, peer))
 			return true;
 	return false;
 }
 
-static void describe_descriptor(struct builder *b, struct snap_wait_fd *wait)
+static void take_peer(struct builder *b, const struct net_peer *peer, struct snap_wait_fd *wait)
+{
+	wait->local = arena_strdup(&b->s->arena, peer->local);
+	if (peer->port) {
+		wait->peer = arena_strdup(&b->s->arena, peer->address);
+		wait->is_dns = peer->port == DNS_PORT;
+	}
+	wait->unread = peer->unread;
+	wait->unsent = peer->unsent;
+	wait->retransmits = peer->retransmits;
+}
+
+static bool describe_inet(struct builder *b, struct snap_wait_fd *wait)
+{
+	static const char *const tcp[] = {"net/tcp", "net/tcp6"}, *const udp[] = {"net/udp",
+										  "net/udp6"};
+	struct net_peer peer;
+
+	if (find_in(b, tcp, net_tcp_find, wait->inode, &peer)) {
+		wait->kind = SNAP_FD_TCP;
+		wait->tcp_state = peer.state;
+	} else if (find_in(b, udp, net_udp_find, wait->inode, &peer)) {
+		wait->kind = SNAP_FD_UDP;
+	} else {
+		return false;
+	}
+	take_peer(b, &peer, wait);
+	return true;
+}
+
+/* The end that was bound has the name; of a client's the kernel tells neither here. */
+static bool describe_unix(struct builder *b, struct snap_wait_fd *wait)
+{
+	const struct strbuf *text;
+	struct net_unix local;
+
+	if (!source_proc(b->py->rd.src, "net/unix", &text, NULL) ||
+	    !net_unix_find(text->data, text->len, wait->inode, &local))
+		return false;
+	wait->kind = SNAP_FD_UNIX;
+	wait->path = local.path[0] ? safe_text(b, local.path, strlen(local.path)) : NULL;
+	return true;
+}
+
+/* ---- everything else --------------------------------------------------------------------------
+ */
+
+static const struct {
+	const char *start;
+	enum snap_fd_kind kind;
+} names[] = {
+	{"pipe:[", SNAP_FD_PIPE},
+	{"anon_inode:[eventfd]", SNAP_FD_EVENTFD},
+	{"anon_inode:[timerfd]", SNAP_FD_TIMERFD},
+	{"anon_inode:[signalfd]", SNAP_FD_SIGNALFD},
+	{"anon_inode:inotify", SNAP_FD_INOTIFY},
+	{"anon_inode:[eventpoll]", SNAP_FD_EPOLL},
+	{"anon_inode:[pidfd]", SNAP_FD_PIDFD},
+	{"pidfd:", SNAP_FD_PIDFD}, /* since Linux 6.9 */
+	{"anon_inode:", SNAP_FD_ANON},
+	{"/memfd:", SNAP_FD_MEMFD},
+	{"/dev/tty", SNAP_FD_TTY},
+	{"/dev/pts/", SNAP_FD_TTY},
+	{"/dev/ptmx", SNAP_FD_TTY},
+	{"/dev/console", SNAP_FD_TTY},
+	{"/dev/shm/", SNAP_FD_FILE},
+	{"/dev/", SNAP_FD_DEVICE},
+	{"/", SNAP_FD_FILE},
+};
+
+static enum snap_fd_kind kind_of(const char *link)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strncmp(link, names[i].start, strlen(names[i].start)))
+			return names[i].kind;
+	return SNAP_FD_UNKNOWN;
+}
+
+static void take_path(struct builder *b, const char *link, size_t len, struct snap_wait_fd *wait)
+{
+	static const char gone[] = " (deleted)";
+
+	wait->deleted = wait->kind != SNAP_FD_MEMFD && link[0] == '/' && str_ends_with(link, gone);
+	if (wait->deleted)
+		len -= strlen(gone);
+	wait->path = safe_text(b, link, len);
+}
+
+static void read_end(struct builder *b, struct snap_wait_fd *wait)
+{
+	static const enum snap_end ends[] = {
+		[O_RDONLY] = SNAP_END_READ, [O_WRONLY] = SNAP_END_WRITE, [O_RDWR] = SNAP_END_BOTH};
+	const struct strbuf *text;
+	struct proc_fdinfo info;
+	char path[32];
+	unsigned mode;
+
+	snprintf(path, sizeof(path), "fdinfo/%d", wait->fd);
+	if (!source_proc(b->py->rd.src, path, &text, NULL) ||
+	    !proc_fdinfo_parse(text->data, text->len, &info, NULL))
+		return;
+	mode = info.flags & O_ACCMODE;
+	wait->end = mode < ARRAY_SIZE(ends) ? ends[mode] : SNAP_END_UNKNOWN;
+	if (!wait->inode)
+		wait->inode = info.inode;
+}
+
+/* A FIFO has a path as a file has one: the kernel function that its thread sleeps in tells. */
+static bool sleeps_in_pipe(const struct os_thread *os)
+{
+	static const char *const functions[] = {
+		"pipe_read",	   "pipe_write",     "pipe_wait",      "anon_pipe_read",
+		"anon_pipe_write", "fifo_pipe_read", "fifo_pipe_write"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
+		if (!strcmp(os->wchan, functions[i]))
+			return true;
+	return false;
+}
+
+void describe_descriptor(struct builder *b, const struct os_thread *os, struct snap_wait_fd *wait)
 {
 	const struct strbuf *link;
-	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
-	struct net_peer peer;
-	uint64_t inode;
 	char path[32];
 
 	snprintf(path, sizeof(path), "@fd/%d", wait->fd);
 	if (!source_proc(b->py->rd.src, path, &link, NULL))
 		return;
-	if (sscanf(link->data, "socket:[%" SCNu64 "]", &inode) == 1 && find_tcp(b, inode, &peer)) {
-		wait->peer = arena_strdup(&b->s->arena, peer.address);
-		wait->tcp_state = peer.state;
-		wait->unread = peer.unread;
-		wait->unsent = peer.unsent;
+	if (sscanf(link->data, "socket:[%" SCNu64 "]", &wait->inode) == 1) {
+		wait->kind = SNAP_FD_SOCKET;
+		if (!describe_inet(b, wait) && !describe_unix(b, wait))
+			wait->path = safe_text(b, link->data, link->len);
 		return;
 	}
-	utf8_add_safe(&safe, link->data, link->len, 200);
-	wait->path = arena_strndup(&b->s->arena, safe.data, safe.len);
-}
-
-void build_peers(struct builder *b)
-{
-	for (size_t i = 0; i < b->s->n_loops; i++) {
-		struct snap_loop *loop = &b->s->loops[i];
-		const struct os_thread *os = &b->s->threads[loop->thread].os;
-
-		loop->wait.fd = -1;
-		if (loop->phase == SNAP_SELECT || !os->have_syscall || os->syscall.running)
-			continue;
-		loop->wait.fd = descriptor(b, &os->syscall);
-		if (loop->wait.fd >= 0)
-			describe_descriptor(b, &loop->wait);
-	}
+	wait->kind = kind_of(link->data);
+	if (wait->kind == SNAP_FD_PIPE &&
+	    sscanf(link->data, "pipe:[%" SCNu64 "]", &wait->inode) != 1)
+		wait->inode = 0;
+	if (wait->kind == SNAP_FD_FILE && sleeps_in_pipe(os))
+		wait->kind = SNAP_FD_FIFO;
+	take_path(b, link->data, link->len, wait);
+	read_end(b, wait);
 }

@@ -273,8 +273,9 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	read_modules(&b);
 	name_threads(&b);
 	build_loops(&b);
-	build_peers(&b);
+	build_waits(&b);
 	build_tasks(&b, max);
+	build_holders(&b);
 	read_children(&b);
 	build_kernel(&b);
 	build_first_look(&b);

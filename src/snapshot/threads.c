@@ -156,6 +156,22 @@ static void join(struct builder *b, const struct os_thread *os)
 	thread->os_name = name;
 }
 
+/* Of many threads the dear facts were left out: those of the loops' own are worth them. */
+static void ask_loop_threads(struct builder *b, unsigned facts)
+{
+	for (size_t i = 0; i < b->s->n_loops; i++) {
+		struct snap_thread *thread = &b->s->threads[b->s->loops[i].thread];
+		struct os_thread os;
+
+		if (!thread->os.tid || thread->os.have_syscall ||
+		    !os_thread_read(b->py->rd.src, thread->os.tid, facts, &os, NULL))
+			continue;
+		os.ns_tid = thread->os.ns_tid;
+		thread->os = os;
+		thread->waits_for_gil |= waits_for_gil(b->s, &os);
+	}
+}
+
 static void name_threads(struct builder *b)
 {
 	for (size_t i = 0; i < b->n_py_threads; i++) {
@@ -192,6 +208,7 @@ bool build_os_threads(struct builder *b, struct error *err)
 	for (size_t i = 0; i < n; i++)
 		join(b, &os[i]);
 	free(os);
+	ask_loop_threads(b, facts | OS_SYSCALL | OS_WCHAN);
 	name_threads(b);
 	read_tracer(b);
 	return true;
