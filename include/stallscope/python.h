@@ -192,7 +192,7 @@ bool py_socket(struct python *py, uint64_t object, int32_t *fd, int64_t *timeout
 
 struct py_lock {
 	bool recursive;
-	uint64_t futex; /* address that all who wait for it sleep on; 0: each has its own (3.14+) */
+	uint64_t futex; /* address that all who wait for it sleep on; 0: each has its own */
 	uint64_t owner; /* of an RLock that is held: threading.get_ident() of its thread, or 0 */
 };
 
@@ -200,8 +200,8 @@ struct py_lock {
 bool py_lock_read(struct python *py, uint64_t object, struct py_lock *ret);
 
 /*
- * The lock that a thread waits for that sleeps on this futex word, 0 when it is none of 3.14+:
- * there a waiter is parked with the address of what it waits for beside its futex word.
+ * The lock that a thread waits for that sleeps on this futex word, when each has its own: a waiter
+ * is parked with the address of what it waits for beside its futex word. 0 when it is no lock.
  */
 uint64_t py_lock_parked_on(struct python *py, uint64_t futex);
 

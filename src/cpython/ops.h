@@ -38,7 +38,6 @@ struct cpython_ops {
 	bool gil_in_runtime;		  /* up to 3.11; later each interpreter points to its GIL */
 	uint8_t shim_owner;		  /* frames with this owner or a higher one have no code */
 	bool int_has_tag;		  /* 3.12+: lv_tag instead of a signed ob_size */
-	bool locks_park;		  /* 3.14+: a lock is one byte, its waiters are elsewhere */
 	uint64_t ref_mask;		  /* bits of a stack reference that are the address */
 	uint8_t sip_compress, sip_finish; /* rounds of the hash of str */
 	uint8_t ft_str_shift; /* free-threaded builds: where the kind is in a str's state */

@@ -226,6 +226,27 @@ static const char *add_lock(const struct text *t, struct strbuf *out, const stru
 	return PREFIX_LOCK;
 }
 
+/* Of what threading waits in by itself, a lock of its own, nobody is the holder. */
+static bool is_plain_lock(const struct text *t, const struct snap_loop *l)
+{
+	const struct snap_stack *stack = &t->s->threads[l->thread].stack;
+	const struct snap_code *leaf;
+
+	if (!l->blocked.lock || !stack->n)
+		return false;
+	leaf = snap_code_of(t->s, snap_frame_at(t->s, stack, 0));
+	return !str_ends_with(leaf->file, "/threading.py") || strcmp(leaf->function, "wait") != 0;
+}
+
+static const char *add_futex(const struct text *t, struct strbuf *out, const struct snap_loop *l)
+{
+	if (l->blocked.holder != SNAP_HOLDER_NONE)
+		return add_lock(t, out, l);
+	if (is_plain_lock(t, l))
+		strbuf_addstr(out, "its holder is not known: no thread's frames have it");
+	return PREFIX_LOCK;
+}
+
 static const char *add_sleep(struct strbuf *out, const struct snap_blocked *w)
 {
 	if (w->have_timeout_s)
@@ -258,7 +279,7 @@ static const char *compose(const struct text *t, struct strbuf *out, const struc
 	case SNAP_BLOCKED_FILE_LOCK:
 		return l->wait.fd >= 0 ? add_file_lock(out, l) : "";
 	case SNAP_BLOCKED_FUTEX:
-		return w->holder != SNAP_HOLDER_NONE ? add_lock(t, out, l) : "";
+		return add_futex(t, out, l);
 	default:
 		break;
 	}

@@ -75,7 +75,7 @@ static double age_of(struct builder *b, const struct proc_stat *st)
 		return -1;
 	age = ((double)b->s->clock_ns - (double)b->proc->started_ns) / 1e9 -
 	      ((double)st->starttime - (double)own.starttime) / TICKS_PER_S;
-	return age > 0 ? age : 0;
+	return age > 0 ? (double)(int64_t)(age * TICKS_PER_S) / TICKS_PER_S : 0;
 }
 
 static void take_process(struct builder *b, struct snap_blocked *w, int32_t pid)
