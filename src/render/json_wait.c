@@ -45,10 +45,14 @@ static json_t *descriptor(const struct snap_wait_fd *fd)
 			 queue(fd, fd->unsent), "retransmits", queue(fd, fd->retransmits));
 }
 
+/* null: the call is not one whose descriptors are known, or there is none. */
 static json_t *descriptors(const struct snap_blocked *w)
 {
-	json_t *array = json_array();
+	json_t *array;
 
+	if (w->kind == SNAP_BLOCKED_OTHER)
+		return json_null();
+	array = json_array();
 	for (uint32_t i = 0; i < w->n_fds; i++)
 		json_array_append_new(array, descriptor(&w->fds[i]));
 	return array;
@@ -130,14 +134,15 @@ void json_add_wait(json_t *what, const struct snapshot *s, const struct snap_loo
 	const struct snap_blocked *w = &l->blocked;
 	const struct snap_wait_fd *fd = &l->wait;
 	json_t *members = json_pack(
-		"{ss? so ss? ss? ss? so so so ss? so so so sI}", "waits_for", waits_for(l), "fd",
+		"{ss? so ss? ss? ss? so so so ss? so so so so}", "waits_for", waits_for(l), "fd",
 		fd->fd >= 0 ? json_integer(fd->fd) : json_null(), "peer", fd->peer, "path",
 		fd->path ? fd->path : w->path, "tcp_state", fd->tcp_state, "unread_bytes",
 		queue(fd, fd->unread), "unsent_bytes", queue(fd, fd->unsent), "retransmits",
 		queue(fd, fd->retransmits), "timeout", timeouts[w->timeout], "timeout_s",
 		seconds(w->have_timeout_s, w->timeout_s), "timeout_left_s",
 		seconds(w->have_left_s, w->left_s), "descriptors", descriptors(w),
-		"descriptors_total", (json_int_t)w->fds_total);
+		"descriptors_total",
+		w->kind == SNAP_BLOCKED_OTHER ? json_null() : json_integer(w->fds_total));
 
 	json_object_update(what, members);
 	json_decref(members);
