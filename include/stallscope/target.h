@@ -94,6 +94,9 @@ bool proc_syscall_parse(const char *text, size_t len, struct proc_syscall *ret, 
 /* "recvfrom" for 45 on x86-64; NULL when unknown. */
 const char *syscall_name(int64_t number);
 
+/* True when a system call of any supported architecture has this name. */
+bool syscall_known(const char *name);
+
 /* ---- the rest ---------------------------------------------------------------------------- */
 
 struct proc_schedstat {

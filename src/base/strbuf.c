@@ -111,3 +111,33 @@ bool str_ends_with(const char *text, const char *tail)
 
 	return n >= m && !strcmp(text + n - m, tail);
 }
+
+static unsigned char lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
+size_t str_distance(const char *a, const char *b)
+{
+	size_t row[STR_DISTANCE_MAX + 1], n = strlen(a), m = strlen(b);
+
+	if (n > STR_DISTANCE_MAX || m > STR_DISTANCE_MAX)
+		return n > m ? n : m;
+	for (size_t j = 0; j <= m; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		size_t corner = row[0]++;
+
+		for (size_t j = 1; j <= m; j++) {
+			size_t best = corner + (lower(a[i - 1]) != lower(b[j - 1]));
+
+			corner = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[m];
+}

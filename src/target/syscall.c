@@ -53,3 +53,21 @@ const char *syscall_name(int64_t number)
 		return NULL;
 	return names[number];
 }
+
+#undef SYS
+#define SYS(number, name) #name,
+
+/* Of every architecture: a catalogue of names is the same everywhere. */
+static const char *const every_name[] = {
+#include "syscalls_aarch64.def"
+#include "syscalls_common.def"
+#include "syscalls_x86_64.def"
+};
+
+bool syscall_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(every_name); i++)
+		if (!strcmp(name, every_name[i]))
+			return true;
+	return false;
+}

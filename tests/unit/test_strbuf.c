@@ -117,13 +117,40 @@ static void test_ends_with(void **state)
 	assert_false(str_ends_with("events.pyc", "events.py"));
 }
 
+static void distances(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		size_t distance;
+	} rows[] = {
+		{"", "", 0},
+		{"", "abc", 3},
+		{"abc", "", 3},
+		{"io.db", "io.db", 0},
+		{"IO.db", "io.DB", 0},
+		{"io.htp", "io.http", 1},
+		{"kitten", "sitting", 3},
+		{"ab", "ba", 2},
+	};
+	char text[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(str_distance(rows[i].a, rows[i].b), rows[i].distance);
+	memset(text, 'x', 99);
+	text[99] = 0;
+	assert_int_equal(str_distance(text, "x"), 99);
+	text[STR_DISTANCE_MAX] = 0;
+	assert_int_equal(str_distance(text, text + 1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),	  cmocka_unit_test(test_grows),
 		cmocka_unit_test(test_nul_bytes), cmocka_unit_test(test_printf),
 		cmocka_unit_test(test_room),	  cmocka_unit_test(test_cleanup),
-		cmocka_unit_test(test_ends_with),
+		cmocka_unit_test(test_ends_with), cmocka_unit_test(distances),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,19 @@ static void test_names(void **state)
 	assert_null(syscall_name(100000));
 }
 
+static void names_of_every_architecture(void **state)
+{
+	(void)state;
+	assert_true(syscall_known("recvfrom"));
+	assert_true(syscall_known("poll")); /* x86-64 alone */
+	assert_true(syscall_known("file_setattr"));
+	for (int64_t i = 0; i < 600; i++)
+		assert_true(!syscall_name(i) || syscall_known(syscall_name(i)));
+	assert_false(syscall_known("recvform"));
+	assert_false(syscall_known("POLL"));
+	assert_false(syscall_known(""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +155,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_cut_and_spoilt),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(names_of_every_architecture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
