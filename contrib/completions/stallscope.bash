@@ -12,8 +12,8 @@ _stallscope_pids() {
 _stallscope() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=dump i words=
-	local dump='--pid --for --threshold --format --output --save --tasks --max-tasks --exit-code
-		--label --color --ascii --verbose --quiet --version --help'
+	local dump='--pid --for --threshold --format --output --save --tasks --max-tasks --culprits
+		--exit-code --label --color --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
 	COMPREPLY=()
@@ -25,7 +25,7 @@ _stallscope() {
 	--threshold) words='50ms 100ms 500ms 1s' ;;
 	-p | --pid) words=$(_stallscope_pids) ;;
 	--label | --max-tasks) return ;;
-	-o | --output | --save | --dump-layout)
+	-o | --output | --save | --culprits | --dump-layout)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return

@@ -22,6 +22,7 @@ complete -c stallscope -n __stallscope_dump -s o -l output -r -F -d 'write there
 complete -c stallscope -n __stallscope_dump -l save -r -F -d 'also write a sparse core'
 complete -c stallscope -n __stallscope_dump -l tasks -x -a 'groups tree all none' -d 'detail of tasks'
 complete -c stallscope -n __stallscope_dump -l max-tasks -x -d 'read at most so many tasks'
+complete -c stallscope -n __stallscope_dump -l culprits -r -F -d 'more rows for the catalogue'
 complete -c stallscope -n __stallscope_dump -l exit-code -d '1 when the verdict is unhealthy'
 complete -c stallscope -n __stallscope_dump -l label -x -d 'KEY=VALUE for machine output'
 complete -c stallscope -n __stallscope_dump -l color -x -a 'auto always never' -d 'when to use colours'

@@ -29,7 +29,7 @@ struct options {
 	enum render_tasks tasks;
 	bool tasks_given;
 	uint64_t max_tasks;
-	const char *output, *save, *dump_layout;
+	const char *output, *save, *dump_layout, *culprits;
 	bool ascii, exit_code, quiet;
 	int verbose;
 	struct render_label labels[LABELS_MAX];

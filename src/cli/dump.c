@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "stallscope/cleanup.h"
+#include "stallscope/culprits.h"
 #include "stallscope/log.h"
 #include "stallscope/utf8.h"
 
@@ -250,7 +251,7 @@ int command_dump(const struct options *o)
 	struct error err;
 	int status = 0;
 
-	if (!output_open(o->output, &out, &err))
+	if (!culprits_load(o->culprits, &err) || !output_open(o->output, &out, &err))
 		return report_error(&err);
 	for (size_t i = 0; i < o->n_targets; i++) {
 		int one;

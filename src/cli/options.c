@@ -35,6 +35,7 @@ static const struct {
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
 	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")    \
 	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                 \
+	X(CULPRITS, "culprits", 0, "FILE", DUMP, "more rows for the catalogue, before its own")   \
 	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
 	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")    \
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
@@ -237,6 +238,9 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return true;
 	case OPT_SAVE:
 		o->save = value;
+		return true;
+	case OPT_CULPRITS:
+		o->culprits = value;
 		return true;
 	case OPT_DUMP_LAYOUT:
 		o->dump_layout = value;

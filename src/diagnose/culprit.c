@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "culprits.h"
 #include "facts.h"
+#include "stallscope/culprits.h"
 
 static const struct call_kind kinds[] = {
 	{"clock_nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead"},
@@ -107,7 +107,7 @@ static void find_library(const struct facts *f, struct culprit *c)
 		const struct snap_code *code =
 			&f->snap->codes[f->snap->frames[c->slice.first + i].code];
 
-		row = culprits_find(code->file, code->function);
+		row = culprits_find_frame(code->file, code->function);
 		if (!row || (found && (!wins(row) || wins(found))))
 			continue;
 		found = row;

@@ -21,6 +21,7 @@ import schema
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = HERE.parent / "targets"
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent"  # no rows of the user's own
 PROGRAM = os.environ.get("STALLSCOPE") or str(HERE.parent.parent / "build" / "stallscope")
 VERSIONS = ["3.%d" % minor for minor in range(8, 16)]
 
