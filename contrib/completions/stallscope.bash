@@ -9,11 +9,17 @@ _stallscope_pids() {
 	done
 }
 
+# The words of `stallscope explain`: verdicts, kinds, flags, categories.
+_stallscope_words() {
+	"${COMP_WORDS[0]}" explain 2>/dev/null | sed -n 's/^  *\([A-Za-z][A-Za-z.-]*[A-Za-z]\).*/\1/p'
+}
+
 _stallscope() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=dump i words=
 	local dump='--pid --for --threshold --format --output --save --tasks --max-tasks --culprits
 		--exit-code --label --color --ascii --verbose --quiet --version --help'
+	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
 	COMPREPLY=()
@@ -36,14 +42,20 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != doctor ]] || command=doctor
+		[[ ${COMP_WORDS[i]} != @(doctor|explain) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
 		return
 	fi
+	if [[ $command == explain ]]; then
+		words=$(_stallscope_words)
+		[[ $cur != [a-z]* ]] || words+=" ${words,,}"
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur" | sort -u)
+		return
+	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump doctor'
+	((COMP_CWORD > 1)) || words+=' dump explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

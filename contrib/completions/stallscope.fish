@@ -2,14 +2,25 @@
 # fish completion for stallscope(1)
 
 function __stallscope_dump
+	not __fish_seen_subcommand_from doctor explain
+end
+
+function __stallscope_dump_or_explain
 	not __fish_seen_subcommand_from doctor
 end
 
-complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes or cores'
-complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
-complete -c stallscope -a '(__fish_complete_pids)'
+# The words of `stallscope explain`: verdicts, kinds, flags, categories.
+function __stallscope_words
+	stallscope explain 2>/dev/null | string replace -rf '^ +([A-Za-z][A-Za-z.-]*[A-Za-z])\S* +(.*)$' '$1\t$2'
+end
 
-complete -c stallscope -s p -l pid -x -a '(__fish_complete_pids)' -d 'a process'
+complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes or cores'
+complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
+complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
+complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
+complete -c stallscope -n '__fish_seen_subcommand_from explain' -f -a '(__stallscope_words)'
+
+complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -s p -l pid -x -a '(__fish_complete_pids)' -d 'a process'
 complete -c stallscope -s v -l verbose -d 'all frames and groups'
 complete -c stallscope -s q -l quiet -d 'no messages but errors'
 complete -c stallscope -l version -d 'print the version'
@@ -17,14 +28,14 @@ complete -c stallscope -s h -l help -d 'print help'
 
 complete -c stallscope -n __stallscope_dump -l for -x -a '0 200ms 1s 5s' -d 'how long to look'
 complete -c stallscope -n __stallscope_dump -l threshold -x -a '50ms 100ms 500ms 1s' -d 'what counts as a stall'
-complete -c stallscope -n __stallscope_dump -s f -l format -x -a 'text json' -d 'text or json'
-complete -c stallscope -n __stallscope_dump -s o -l output -r -F -d 'write there'
+complete -c stallscope -n __stallscope_dump_or_explain -s f -l format -x -a 'text json' -d 'text or json'
+complete -c stallscope -n __stallscope_dump_or_explain -s o -l output -r -F -d 'write there'
 complete -c stallscope -n __stallscope_dump -l save -r -F -d 'also write a sparse core'
 complete -c stallscope -n __stallscope_dump -l tasks -x -a 'groups tree all none' -d 'detail of tasks'
 complete -c stallscope -n __stallscope_dump -l max-tasks -x -d 'read at most so many tasks'
-complete -c stallscope -n __stallscope_dump -l culprits -r -F -d 'more rows for the catalogue'
+complete -c stallscope -n __stallscope_dump_or_explain -l culprits -r -F -d 'more rows for the catalogue'
 complete -c stallscope -n __stallscope_dump -l exit-code -d '1 when the verdict is unhealthy'
 complete -c stallscope -n __stallscope_dump -l label -x -d 'KEY=VALUE for machine output'
 complete -c stallscope -n __stallscope_dump -l color -x -a 'auto always never' -d 'when to use colours'
-complete -c stallscope -n __stallscope_dump -l ascii -d 'only ASCII in text'
+complete -c stallscope -n __stallscope_dump_or_explain -l ascii -d 'only ASCII in text'
 complete -c stallscope -n '__fish_seen_subcommand_from doctor' -l dump-layout -r -F -d 'write the layout'

@@ -102,6 +102,35 @@ const char *verdict_word(enum verdict_id id);
 bool verdict_unhealthy(enum verdict_id id);
 const char *confidence_word(enum confidence c);
 
+/* ---- what the words mean (explain.c) ----------------------------------------------------- */
+
+enum explanation_what { EXPLAIN_VERDICT, EXPLAIN_KIND, EXPLAIN_FLAG };
+
+/* One for each verdict, each kind that a verdict can have, and each flag. */
+struct explanation {
+	enum explanation_what what;
+	const char *word;  /* "STALLED"; of a flag its own word, "EXEC-FULL" */
+	const char *kind;  /* "gil"; "blocked" for all of blocked.*; "" of the verdict as a whole */
+	const char *brief; /* one line of at most 60 columns */
+	const char *meaning; /* what is the case */
+	const char *known;   /* by what stallscope knows it */
+	const char *advice;  /* what to do */
+	const char *rows;    /* categories of the catalogue that fall under it, blanks between them:
+				"io.db", "cpu" for all of cpu.*; "" none, "*" all that block */
+};
+
+/* All of them: each verdict before its kinds, the flags last. */
+const struct explanation *explanations(size_t *n);
+
+/* The one for a verdict with a kind ("STALLED", "blocked.io.http"), or for a flag; NULL unknown. */
+const struct explanation *explanation_of(const char *word, const char *kind);
+
+/* True when rows of that category fall under it. */
+bool explanation_covers(const struct explanation *e, const char *category);
+
+/* The kind of verdict of a loop that is held by (or whose tasks wait in) a call of a category. */
+const struct explanation *explanation_of_category(const char *category);
+
 /* The verdict that names the process: of the worst loop, or of the process. */
 static inline struct verdict *diagnosis_main(struct diagnosis *d)
 {

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "stallscope/culprits.h"
 #include "stallscope/diagnose.h"
 
 enum render_tasks { RENDER_TASKS_GROUPS, RENDER_TASKS_TREE, RENDER_TASKS_ALL, RENDER_TASKS_NONE };
@@ -35,6 +36,25 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 /* One JSON object and a newline. False when writing failed (errno set). */
 bool render_json(const struct snapshot *snap, const struct diagnosis *d,
 		 const struct render_options *options, FILE *out);
+
+/* What `explain` has to say about a name. */
+struct topic {
+	const char *name;			 /* as the user gave it, NULL: about everything */
+	const struct explanation *entry;	 /* NULL: rows of the catalogue alone */
+	const struct culprit_category *category; /* of the entry's kind, NULL: any */
+	const struct culprit_row **rows;	 /* what falls under it */
+	size_t n_rows;
+};
+
+/* In options->width columns. */
+void render_topic_text(const struct topic *topic, const struct render_options *options,
+		       struct strbuf *out);
+
+/* One JSON object and a newline. */
+void render_topic_json(const struct topic *topic, struct strbuf *out);
+
+/* The kind that a verdict has for a category: "blocked.io.db", "cpu.json", "debugger". */
+void render_kind_of(const struct explanation *e, const char *category, char *buf, size_t size);
 
 /* Tasks folded by equal await path: the rows of the groups table, largest first. */
 struct task_group {

@@ -11,7 +11,7 @@
 
 #include "stallscope/render.h"
 
-enum command { COMMAND_DUMP, COMMAND_DOCTOR, COMMAND_COUNT };
+enum command { COMMAND_DUMP, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -21,7 +21,7 @@ enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 struct options {
 	enum command command;
-	const char *targets[TARGETS_MAX]; /* pids or files, as given */
+	const char *targets[TARGETS_MAX]; /* pids or files, as given; the words of a name */
 	size_t n_targets;
 	int64_t for_ns, threshold_ns;
 	enum format format;
@@ -46,6 +46,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status);
 bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
+int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 
 /* Prints an error and its hint on standard error; returns the exit status for it. */

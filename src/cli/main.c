@@ -21,6 +21,8 @@ int main(int argc, char **argv)
 	switch (options.command) {
 	case COMMAND_DOCTOR:
 		return command_doctor(&options);
+	case COMMAND_EXPLAIN:
+		return command_explain(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;

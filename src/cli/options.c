@@ -14,37 +14,45 @@
 
 #define MS INT64_C(1000000)
 
-enum { DUMP = 1 << COMMAND_DUMP, DOCTOR = 1 << COMMAND_DOCTOR, ALL = DUMP | DOCTOR };
+enum {
+	DUMP = 1 << COMMAND_DUMP,
+	DOCTOR = 1 << COMMAND_DOCTOR,
+	EXPLAIN = 1 << COMMAND_EXPLAIN,
+	TARGETS = DUMP | DOCTOR,
+	ALL = TARGETS | EXPLAIN
+};
 
 static const struct {
 	const char *name, *arguments, *summary;
 } commands[COMMAND_COUNT] = {
 	[COMMAND_DUMP] = {"dump", "PID... | FILE...",
 			  "one look at processes or cores: who holds the loop"},
+	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
 };
 
 /* X(id, long name, short name or 0, argument or NULL, commands, help) */
-#define OPTION_LIST(X)                                                                            \
-	X(PID, "pid", 'p', "PID", ALL, "a process; the same as naming it as an argument")         \
-	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")       \
-	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")               \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP, "text or json")                                  \
-	X(OUTPUT, "output", 'o', "FILE", DUMP, "write there instead of standard output")          \
-	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
-	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")    \
-	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                 \
-	X(CULPRITS, "culprits", 0, "FILE", DUMP, "more rows for the catalogue, before its own")   \
-	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
-	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")    \
-	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
-	  "write the layout of this interpreter from its debug information")                      \
-	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
-	X(ASCII, "ascii", 0, NULL, DUMP, "only ASCII characters in text")                         \
-	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
-	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
-	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
+#define OPTION_LIST(X)                                                                             \
+	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")      \
+	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")        \
+	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")                \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                         \
+	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
+	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
+	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
+	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                  \
+	X(CULPRITS, "culprits", 0, "FILE", DUMP | EXPLAIN,                                         \
+	  "more rows for the catalogue, before its own")                                           \
+	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")      \
+	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")     \
+	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                           \
+	  "write the layout of this interpreter from its debug information")                       \
+	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                                \
+	X(ASCII, "ascii", 0, NULL, DUMP | EXPLAIN, "only ASCII characters in text")                \
+	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
+	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
+	X(VERSION, "version", 0, NULL, ALL, "print the version")                                   \
 	X(HELP, "help", 'h', NULL, ALL, "print this help")
 
 enum option_id {

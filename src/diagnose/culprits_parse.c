@@ -402,7 +402,7 @@ bool culprits_parse(const char *name, char *text, size_t len, enum culprit_origi
 	struct parser p = {.origin = origin, .err = err};
 	bool ok;
 
-	utf8_add_safe(&safe, name, strlen(name), 120);
+	utf8_add_safe(&safe, name, strlen(name), 200);
 	p.name = safe.data;
 	culprit_index_init(&p.index, CULPRITS_ROWS_MAX);
 	ok = take_lines(&p, text, len);

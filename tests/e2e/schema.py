@@ -9,6 +9,7 @@ import jsonschema
 INSTALLED = pathlib.Path(__file__).resolve().parents[2] / "data" / "stallscope-1.schema.json"
 SCHEMA = json.loads(INSTALLED.read_text())
 VALIDATOR = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
+EXPLAIN = jsonschema.validators.validator_for(SCHEMA)(SCHEMA["$defs"]["explain"])
 VERDICTS = SCHEMA["properties"]["verdict"]["enum"]
 
 

@@ -194,6 +194,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o->max_tasks, 0);
 	assert_null(o->output);
 	assert_null(o->save);
+	assert_null(o->culprits);
 	assert_null(o->dump_layout);
 	assert_false(o->exit_code);
 	assert_false(o->quiet);
@@ -209,6 +210,11 @@ static void test_commands(void **state)
 	assert_int_equal(taken("dump 42")->command, COMMAND_DUMP);
 	assert_int_equal(taken("doctor 42")->command, COMMAND_DOCTOR);
 	assert_int_equal(taken("doctor")->n_targets, 0);
+	assert_int_equal(taken("explain")->command, COMMAND_EXPLAIN);
+	o = taken("explain -f json -v --culprits c.tsv -o out DEADLOCK future");
+	assert_int_equal(o->n_targets, 2);
+	assert_string_equal(o->targets[1], "future");
+	assert_string_equal(o->culprits, "c.tsv");
 	/* only the first word is a command, and only when it is one */
 	o = taken("dump dump");
 	assert_int_equal(o->n_targets, 1);
@@ -320,6 +326,9 @@ static void test_unknown_options(void **state)
 	/* known, but of another command */
 	assert_ends("doctor --for 1 1", 2, "--for does not belong");
 	assert_ends("doctor -f json 1", 2, "--format does not belong");
+	assert_ends("doctor --culprits x 1", 2, "--culprits does not belong");
+	assert_ends("explain -p 1", 2, "--pid does not belong");
+	assert_ends("explain --for 1s STALLED", 2, "--for does not belong");
 	assert_ends("dump --dump-layout x 1", 2, "--dump-layout does not belong");
 	assert_ends("--dump-layout x 1", 2, "--dump-layout does not belong");
 }
@@ -380,7 +389,8 @@ static void test_help(void **state)
 /* Each line of --help fits a terminal. */
 static void test_help_is_narrow(void **state)
 {
-	static const char *const lines[] = {"--help", "dump --help", "doctor --help"};
+	static const char *const lines[] = {"--help", "dump --help", "explain --help",
+					    "doctor --help"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
