@@ -52,6 +52,7 @@ struct py_code {
 	uint32_t lines_len;
 	uint64_t id[3];	  /* pointers that must stay the same: name, file, line table */
 	uint32_t checked; /* look in which id was last compared */
+	uint8_t place;	  /* 1 + what is waited for in it (asyncio/resource.c), 0 not yet known */
 };
 
 #define PY_CO_COROUTINE		 0x80u
@@ -81,8 +82,9 @@ struct python {
 	struct arena arena; /* names, line tables */
 	struct py_code *codes;
 	size_t n_codes, codes_cap;
-	struct addrmap code_index; /* address -> index into codes */
-	struct addrmap type_index; /* type address -> index into type_names */
+	struct addrmap code_index;  /* address -> index into codes */
+	struct addrmap local_index; /* code and name of a variable -> 1 + its index */
+	struct addrmap type_index;  /* type address -> index into type_names */
 	struct py_type_info *types_seen;
 	size_t n_types, types_cap;
 };
@@ -207,6 +209,12 @@ uint64_t py_lock_parked_on(struct python *py, uint64_t futex);
 
 /* The object that a bound method, of C or of Python, is bound to; 0 when it is no method. */
 uint64_t py_method_self(struct python *py, uint64_t object);
+/*
+ * The slots of a frame that does not run (a suspended coroutine's): variables first, *n_locals
+ * of them, then the value stack. 0 when they are not known. A slot is an object or 0.
+ */
+size_t python_slots(struct python *py, const struct py_frame *frame, size_t *n_locals);
+uint64_t python_slot(struct python *py, const struct py_frame *frame, size_t i);
 
 /* ---- generators, coroutines, async generators ---------------------------------------- */
 
@@ -223,6 +231,14 @@ struct py_gen {
 /* True when address is a native coroutine, generator or async generator (by type address). */
 bool python_is_gen(struct python *py, uint64_t address);
 bool python_gen(struct python *py, uint64_t address, struct py_gen *ret);
+
+/* ---- functions ------------------------------------------------------------------------ */
+
+/* The code of a Python function as an index into py->codes, UINT32_MAX when it is none. */
+uint32_t python_function(struct python *py, uint64_t function);
+
+/* What a function captured under this name, 0 when unbound or absent. */
+uint64_t python_captured(struct python *py, uint64_t function, const char *name);
 
 /* ---- objects ------------------------------------------------------------------------- */
 
@@ -243,6 +259,9 @@ bool py_is_instance(struct python *py, uint64_t object, const char *name);
 /* What kind of asyncio task an object is, remembered by type. */
 enum py_task_kind { PY_TASK_UNKNOWN, PY_TASK_C, PY_TASK_PYTHON, PY_TASK_NOT };
 enum py_task_kind py_task_kind(struct python *py, uint64_t object);
+
+/* The same of a future; a task is one. */
+enum py_task_kind py_future_kind(struct python *py, uint64_t object);
 
 bool py_is_none(struct python *py, uint64_t object);
 

@@ -186,6 +186,27 @@ static size_t local_index(struct python *py, uint64_t code, const char *name)
 	return SIZE_MAX;
 }
 
+/*
+ * Where a variable of a code object is, remembered: the same few names are asked of every task.
+ * What is remembered is 1 + index, 0 for a name that it does not have.
+ */
+static size_t remembered_index(struct python *py, uint32_t code, const char *name)
+{
+	uint64_t key = 14695981039346656037ull ^ code; /* FNV-1a */
+	uint32_t known;
+	size_t index;
+
+	for (const char *c = name; *c; c++)
+		key = (key ^ (uint8_t)*c) * 1099511628211ull;
+	known = addrmap_get(&py->local_index, key);
+	if (known != ADDRMAP_NONE)
+		return (size_t)known - 1;
+	index = local_index(py, py->codes[code].address, name);
+	if (!py->rd.failed)
+		addrmap_put(&py->local_index, key, (uint32_t)(index + 1));
+	return index;
+}
+
 uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name)
 {
 	uint64_t value;
@@ -193,11 +214,69 @@ uint64_t python_local(struct python *py, const struct py_frame *frame, const cha
 
 	if (frame->code == UINT32_MAX || py->rd.failed)
 		return 0;
-	index = local_index(py, py->codes[frame->code].address, name);
+	index = remembered_index(py, frame->code, name);
 	if (index == SIZE_MAX)
 		return 0;
 	value = rd_u64(&py->rd, frame->locals + 8 * index) & py->ops->ref_mask;
 	if (value && !py->rd.failed && py_type(py, value) == py->types.cell && py->types.cell)
 		value = get_u64(py, value, F_CELL_REF);
 	return value;
+}
+
+/* ---- slots ---------------------------------------------------------------------------------- */
+
+/* Behind the last value on the stack of a frame that does not run; 0 unknown. */
+static uint64_t stack_end(struct python *py, const struct py_frame *frame)
+{
+	static const int32_t sane = 65536;
+	int32_t n;
+
+	if (has(py, F_IF_STACKPOINTER))
+		return get_u64(py, frame->address, F_IF_STACKPOINTER);
+	if (has(py, F_IF_STACKTOP)) { /* counts from the variables; -1 while it runs */
+		n = get_i32(py, frame->address, F_IF_STACKTOP);
+		return n > 0 && n < sane ? frame->locals + 8 * (uint64_t)n : 0;
+	}
+	if (has(py, F_FO_STACKTOP))
+		return get_u64(py, frame->address, F_FO_STACKTOP);
+	n = get_i32(py, frame->address, F_FO_STACKDEPTH);
+	return n >= 0 && n < sane ? get_u64(py, frame->address, F_FO_VALUESTACK) + 8 * (uint64_t)n
+				  : 0;
+}
+
+static uint64_t stack_begin(struct python *py, const struct py_frame *frame)
+{
+	uint64_t names;
+
+	if (has(py, F_FO_VALUESTACK))
+		return get_u64(py, frame->address, F_FO_VALUESTACK);
+	names = get_ptr(py, py->codes[frame->code].address, F_CO_LOCALSPLUSNAMES);
+	return py->rd.failed ? 0 : frame->locals + 8 * py_size(py, names);
+}
+
+size_t python_slots(struct python *py, const struct py_frame *frame, size_t *n_locals)
+{
+	static const uint64_t sane = 65536;
+	uint64_t begin, end;
+
+	*n_locals = 0;
+	if (frame->code == UINT32_MAX)
+		return 0;
+	begin = stack_begin(py, frame);
+	end = stack_end(py, frame);
+	if (py->rd.failed || !end || begin < frame->locals || end < begin ||
+	    end - frame->locals > 8 * sane)
+		return 0;
+	*n_locals = (size_t)(begin - frame->locals) / 8;
+	return (size_t)(end - frame->locals) / 8;
+}
+
+uint64_t python_slot(struct python *py, const struct py_frame *frame, size_t i)
+{
+	static const uint64_t tags = 3; /* 3.14+: both set in an integer that is no object */
+	uint64_t value = rd_u64(&py->rd, frame->locals + 8 * i);
+
+	if (~py->ops->ref_mask & tags && (value & tags) == tags)
+		return 0;
+	return value & py->ops->ref_mask;
 }

@@ -145,6 +145,29 @@ enum py_task_kind py_task_kind(struct python *py, uint64_t object)
 	return kind;
 }
 
+enum py_task_kind py_future_kind(struct python *py, uint64_t object)
+{
+	uint64_t type = py_type(py, object);
+	struct py_type_info *info = type_info(py, type);
+	enum py_task_kind kind;
+
+	if (!info)
+		return PY_TASK_NOT;
+	if (info->future_kind != PY_TASK_UNKNOWN)
+		return info->future_kind;
+	if (py_is_instance(py, object, "_asyncio.Future"))
+		kind = PY_TASK_C;
+	else
+		kind = py_is_instance(py, object, "Future") ||
+				       py_is_instance(py, object, "_PyFuture")
+			       ? PY_TASK_PYTHON
+			       : PY_TASK_NOT;
+	info = type_info(py, type);
+	if (info && !py->rd.failed)
+		info->future_kind = (uint8_t)kind;
+	return kind;
+}
+
 bool py_is_none(struct python *py, uint64_t object)
 {
 	if (py->types.none)

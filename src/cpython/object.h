@@ -18,7 +18,8 @@ struct py_type_info {
 	} slots[TYPE_SLOTS_MAX]; /* members by __slots__ */
 	unsigned n_slots;
 	bool slots_known;
-	uint8_t task_kind; /* enum py_task_kind */
+	uint8_t task_kind;   /* enum py_task_kind */
+	uint8_t future_kind; /* enum py_task_kind */
 };
 
 /* NULL when the type cannot be read. The pointer is valid until the next new type is seen. */

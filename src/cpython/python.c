@@ -251,6 +251,8 @@ static void find_types(struct python *py)
 		{"PyFloat_Type", &py->types.float_},
 		{"PyDict_Type", &py->types.dict},
 		{"PyCell_Type", &py->types.cell},
+		{"PyFunction_Type", &py->types.function},
+		{"PyMethod_Type", &py->types.method},
 		{"_Py_NoneStruct", &py->types.none},
 	};
 	uint64_t size;
@@ -304,6 +306,7 @@ void python_close(struct python *py)
 		return;
 	arena_deinit(&py->arena);
 	addrmap_deinit(&py->code_index);
+	addrmap_deinit(&py->local_index);
 	addrmap_deinit(&py->type_index);
 	free(py->codes);
 	free(py->types_seen);
