@@ -56,6 +56,19 @@ struct aio_callback {
 };
 bool aio_callback_read(struct python *py, uint64_t handle, struct aio_callback *ret);
 
+/*
+ * Items of a deque, evenly from the front when there are more than max: addresses into out,
+ * their number is the result. *total is the length of the deque.
+ */
+size_t aio_deque(struct python *py, uint64_t deque, uint64_t *out, size_t max, uint64_t *total);
+
+/*
+ * Handles of a ready queue in one batch of reads, and the future that the callback of
+ * run_coroutine_threadsafe() will chain to its task, 0 when the handle is none.
+ */
+void aio_handles_prefetch(struct python *py, const uint64_t *handles, size_t n);
+uint64_t aio_threadsafe_future(struct python *py, uint64_t handle);
+
 /* ---- loops --------------------------------------------------------------------------------- */
 
 struct aio_loop {
@@ -71,6 +84,9 @@ struct aio_loop {
 	double first_when; /* of heap slot 0, cancelled or not; for time in select */
 	bool have_executor;
 	int64_t executor_max, executor_threads, executor_idle, executor_queued;
+	uint64_t ready_queue; /* the deque, 0 unknown */
+	uint64_t worst_timer; /* the handle that is worst_late, 0 none */
+	int64_t timers_cancelled;
 	bool have_uv_time; /* uvloop: when libuv last looked at the clock */
 	double uv_time;
 };
@@ -123,6 +139,43 @@ bool aio_task_name(struct python *py, const struct aio_task *task, struct strbuf
 /* State of a future that something waits for; AIO_PENDING when it cannot be told. */
 enum aio_future_state aio_future_state(struct python *py, uint64_t future);
 
+/* ---- who is told when a future is done --------------------------------------------------- */
+
+enum aio_done_kind {
+	AIO_DONE_OTHER,	   /* a callback of somebody's */
+	AIO_DONE_TASK,	   /* a task awaits it: object */
+	AIO_DONE_FUTURE,   /* gather, shield, wait, wait_for: object is the future they wait for */
+	AIO_DONE_GROUP,	   /* a TaskGroup: object is the task that has it, 0 unknown */
+	AIO_DONE_QUEUE,	   /* as_completed: object is the queue that is read */
+	AIO_DONE_RUNNER,   /* run_until_complete */
+	AIO_DONE_EXECUTOR, /* wrap_future: object is the concurrent.futures.Future that sets it */
+	AIO_DONE_CHAINED,  /* run_coroutine_threadsafe: object is the Future that gets its result */
+	AIO_DONE_NOBODY,   /* for the books only */
+};
+
+#define AIO_DONES 16u
+
+struct aio_dones {
+	struct aio_done {
+		enum aio_done_kind kind;
+		uint64_t object;
+	} v[AIO_DONES];
+	size_t n;
+	bool truncated;
+};
+
+/* The callbacks of a future or task. False: not a future, or unreadable. */
+bool aio_dones(struct python *py, uint64_t future, struct aio_dones *ret);
+
+/* One batch of reads for aio_dones() of futures that were read already. */
+void aio_dones_prefetch(struct python *py, const uint64_t *futures, size_t n);
+
+/* True when a job of an executor (or another thread) will set the future. */
+bool aio_awaits_executor(struct python *py, uint64_t future);
+
+/* 3.14+: the tasks that await a task, by its own books; false when it has none. */
+bool aio_awaited_by(struct python *py, uint64_t task, uint64_t *out, size_t max, size_t *n);
+
 /* The task that runs on a loop now, from the dict (before 3.14); 0 when none. */
 uint64_t aio_current_task(struct python *py, const struct aio_modules *mods, uint64_t loop);
 
@@ -149,12 +202,48 @@ struct aio_link {
 size_t aio_chain(struct python *py, uint64_t coro, struct aio_link *links, size_t max,
 		 bool *truncated);
 
+/* The code of the innermost frame of a chain, UINT32_MAX when it has none. */
+uint32_t aio_wait_code(const struct aio_link *links, size_t n);
+
 /*
- * Appends what the innermost frame of a chain waits in when it is asyncio's own
- * ("asyncio.sleep", "Queue.get"); false when it is not. *left: seconds until a sleep ends,
- * untouched when unknown.
+ * Appends what that frame waits in when it is asyncio's own ("asyncio.sleep", "Queue.get");
+ * false when it is not. The same code gives the same name.
  */
-bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, double now,
-		   struct strbuf *out, double *left);
+bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, struct strbuf *out);
+
+/* Seconds until the sleep that this frame is in ends; false and untouched when unknown. */
+bool aio_wait_left(struct python *py, const struct aio_link *links, size_t n, double now,
+		   double *left);
+
+/* ---- what tasks wait on ------------------------------------------------------------------ */
+
+enum aio_wait_kind {
+	AIO_WAIT_UNKNOWN, /* no asyncio frame, or one that is not in this list */
+	AIO_WAIT_SYNC,	  /* a primitive: Lock, Event, Condition, Semaphore, Barrier, Queue */
+	AIO_WAIT_STREAM,  /* StreamReader, StreamWriter and their protocols */
+	AIO_WAIT_TIMER,	  /* sleep */
+	AIO_WAIT_TASKS,	  /* wait, wait_for, gather, a TaskGroup */
+	AIO_WAIT_SOCKET,  /* loop.sock_recv and its like, create_connection */
+	AIO_WAIT_PROCESS, /* a subprocess */
+};
+
+/*
+ * What the innermost frames of a chain wait on. *resource is the object of a primitive or stream
+ * (the one that the program has: a Queue, not the Event inside of it), 0 otherwise.
+ */
+enum aio_wait_kind aio_wait_on(struct python *py, const struct aio_link *links, size_t n,
+			       uint64_t *resource);
+
+/* The state of a primitive; numbers are -1 where the class has none or it cannot be read. */
+struct aio_resource {
+	uint64_t address;
+	const char *type;	    /* its class */
+	bool is_lock, is_semaphore; /* of the kinds that tasks have for a while */
+	int64_t locked, value, size, maxsize;
+	int64_t waiting; /* futures in its deques */
+	int64_t woken;	 /* of these, those that are done: their task is on its way */
+	bool lost;	 /* free, and nobody woken: its waiters were forgotten */
+};
+bool aio_resource_read(struct python *py, uint64_t address, struct aio_resource *ret);
 
 #endif

@@ -18,15 +18,19 @@
 #define SNAP_NONE UINT32_MAX
 
 /* Bounds; each that is reached becomes a problem. */
-#define SNAP_MAX_TASKS 1000000u
-#define SNAP_MAX_LOOPS 1024u
-#define SNAP_MAX_LOOKS 4096u
+#define SNAP_MAX_TASKS	   1000000u
+#define SNAP_MAX_LOOPS	   1024u
+#define SNAP_MAX_LOOKS	   4096u
+#define SNAP_MAX_READY	   512u /* handles of a ready queue that are looked at */
+#define SNAP_MAX_AWAITERS  16u	/* of one task */
+#define SNAP_MAX_RESOURCES 256u /* of which the state is read */
 
 struct snap_code {
 	uint64_t address;
 	const char *function, *qualname, *file;
 	bool own;   /* the user's: not the standard library, not site-packages */
 	bool async; /* coroutine or async generator */
+	bool retry; /* of a helper that tries again: its name or module says so */
 };
 
 struct snap_frame {
@@ -50,7 +54,36 @@ enum snap_task_state {
 	SNAP_TASK_CANCELLING
 };
 
-enum snap_wait { SNAP_WAIT_NOTHING, SNAP_WAIT_TASK, SNAP_WAIT_FUTURE, SNAP_WAIT_OTHER };
+enum snap_wait {
+	SNAP_WAIT_NOTHING,
+	SNAP_WAIT_TASK,
+	SNAP_WAIT_FUTURE,
+	SNAP_WAIT_OTHER,
+	SNAP_WAIT_EXECUTOR /* a future that a job of an executor or another thread will set */
+};
+
+/* What will end a wait. */
+enum snap_waker {
+	SNAP_WAKER_UNKNOWN,
+	SNAP_WAKER_TIMER,
+	SNAP_WAKER_FD,
+	SNAP_WAKER_EXECUTOR,
+	SNAP_WAKER_TASK,
+	SNAP_WAKER_SYNC, /* whoever releases or fills the primitive */
+	SNAP_WAKER_SUBPROCESS,
+	SNAP_WAKER_NOBODY /* proven: ORPHAN */
+};
+
+/* Who is told when a task is done. */
+enum snap_owner {
+	SNAP_OWNER_UNKNOWN,
+	SNAP_OWNER_NOBODY,   /* the task is unowned */
+	SNAP_OWNER_GROUP,    /* a TaskGroup */
+	SNAP_OWNER_TASK,     /* awaits it, by gather, wait and their like too */
+	SNAP_OWNER_RUNNER,   /* run_until_complete */
+	SNAP_OWNER_THREAD,   /* run_coroutine_threadsafe */
+	SNAP_OWNER_CALLBACK, /* somebody's done callback, or a future that nobody awaits yet */
+};
 
 struct snap_task {
 	uint64_t id;
@@ -65,6 +98,38 @@ struct snap_task {
 	bool have_left;
 	double left_s; /* until a sleep ends */
 	bool torn;     /* changed while it was read: parts may be missing */
+	bool under_retry;
+	enum snap_waker waker;
+	uint32_t resource; /* index into resources of the primitive or stream, SNAP_NONE */
+	enum snap_owner owner;
+	uint32_t first_awaiter, n_awaiters; /* in awaiters */
+};
+
+/* A primitive or stream that tasks wait on. */
+struct snap_resource {
+	uint64_t address;
+	const char *type; /* "Lock", "Queue"; NULL: not read */
+	uint32_t loop;	  /* of the tasks that wait */
+	uint32_t waiters; /* tasks */
+	bool stream;
+	int64_t locked, value, size, maxsize; /* -1: has none, or unknown */
+	bool lost;	     /* free, but its waiters were not told: nobody will wake them */
+	uint32_t holders[4]; /* tasks that likely have it, of a Lock or Semaphore */
+	uint32_t n_holders;
+};
+
+/* The ready queue of a loop, sampled. */
+struct snap_ready {
+	bool have;
+	uint32_t sampled;
+	struct {
+		const char *name; /* coroutine of the task, or callback */
+		uint32_t count;
+	} top[3]; /* the most frequent first */
+	uint32_t n_top;
+	uint32_t threadsafe_callbacks; /* of run_coroutine_threadsafe */
+	uint32_t sleep0;	       /* tasks that gave way with sleep(0) */
+	uint32_t under_retry;	       /* tasks with a frame of a retry helper */
 };
 
 struct snap_thread {
@@ -196,6 +261,11 @@ struct snap_loop {
 	struct snap_blocked blocked;
 	uint32_t outer; /* a loop whose callback runs this one (nested), SNAP_NONE */
 	uint32_t tasks, tasks_torn;
+	uint32_t unowned, orphans; /* of its tasks: nobody awaits them; nothing will wake them */
+	uint32_t owners_unknown;   /* tasks of which it cannot be told who awaits them */
+	uint32_t under_retry;	   /* tasks with a frame of a retry helper */
+	struct snap_ready ready;
+	const char *worst_timer; /* callback of the timer that is most late, NULL */
 };
 
 /* What a light look sees of a loop; the series tells moving from standing still. */
@@ -297,6 +367,9 @@ struct snapshot {
 	struct snap_thread *threads;
 	struct snap_loop *loops;
 	struct snap_task *tasks;
+	struct snap_resource *resources; /* state is read of SNAP_MAX_RESOURCES */
+	uint64_t *awaiters;		 /* addresses of tasks */
+	size_t n_resources, n_awaiters;
 	struct snap_look *looks; /* oldest first, loops interleaved */
 	struct snap_problem *problems;
 	size_t n_codes, n_frames, n_threads, n_loops, n_tasks, n_looks, n_problems;

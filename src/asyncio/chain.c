@@ -146,8 +146,25 @@ static const struct aio_link *innermost_frame(const struct aio_link *links, size
 	return NULL;
 }
 
-bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, double now,
-		   struct strbuf *out, double *left)
+bool aio_wait_left(struct python *py, const struct aio_link *links, size_t n, double now,
+		   double *left)
+{
+	const struct aio_link *link = innermost_frame(links, n);
+	double before = *left;
+
+	if (link)
+		timer_left(py, &link->frame, now, left);
+	return *left != before;
+}
+
+uint32_t aio_wait_code(const struct aio_link *links, size_t n)
+{
+	const struct aio_link *link = innermost_frame(links, n);
+
+	return link ? link->frame.code : UINT32_MAX;
+}
+
+bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, struct strbuf *out)
 {
 	const struct aio_link *link = innermost_frame(links, n);
 	cleanup_strbuf struct strbuf name = STRBUF_INIT;
@@ -156,8 +173,6 @@ bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, do
 		return false;
 	if (!py_str(py, link->qualname, &name, 100))
 		return !rd_take(&py->rd) && false;
-	if (!strcmp(name.data, "sleep"))
-		timer_left(py, &link->frame, now, left);
 	strbuf_addf(out, "%s%s", strchr(name.data, '.') ? "" : "asyncio.", name.data);
 	return true;
 }

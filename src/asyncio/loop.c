@@ -56,8 +56,10 @@ static void count_timer(struct python *py, uint64_t handle, const struct timer_s
 	loop->have_next = true;
 	if (at < now) {
 		loop->timers_late++;
-		if (now - at > loop->worst_late)
+		if (now - at > loop->worst_late) {
 			loop->worst_late = now - at;
+			loop->worst_timer = handle;
+		}
 	}
 }
 
@@ -125,14 +127,20 @@ static void read_selector(struct python *py, uint64_t selector, struct aio_loop 
 static void forget_loop(struct aio_loop *loop)
 {
 	loop->ready = loop->timers = loop->timers_late = loop->fds = -1;
+	loop->timers_cancelled = -1;
 	loop->executor_max = loop->executor_threads = -1;
 	loop->executor_idle = loop->executor_queued = -1;
 }
 
 bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_loop *ret)
 {
-	static const char *const names[] = {
-		"_ready", "_scheduled", "_selector", "_default_executor", "_debug", "_stopping"};
+	static const char *const names[] = {"_ready",
+					    "_scheduled",
+					    "_selector",
+					    "_default_executor",
+					    "_debug",
+					    "_stopping",
+					    "_timer_cancelled_count"};
 	uint64_t v[ARRAY_SIZE(names)];
 
 	memset(ret, 0, sizeof(*ret));
@@ -143,8 +151,10 @@ bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_l
 		return !rd_take(&py->rd);
 	if (strstr(ret->class_name, "uvloop"))
 		return aio_uvloop_read(py, address, now, ret);
-	if (v[0])
+	if (v[0]) {
 		ret->ready = (int64_t)py_size(py, v[0]);
+		ret->ready_queue = v[0];
+	}
 	if (v[1]) {
 		ret->timers_late = 0;
 		read_timers(py, v[1], now, ret);
@@ -153,5 +163,9 @@ bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_l
 	read_executor(py, v[3], ret);
 	ret->debug = py_bool(py, v[4]);
 	ret->stopping = py_bool(py, v[5]);
-	return !rd_take(&py->rd);
+	if (rd_take(&py->rd))
+		return false;
+	if (v[6] && !py_int(py, v[6], &ret->timers_cancelled))
+		rd_take(&py->rd); /* the rest does not depend on it */
+	return true;
 }

@@ -271,8 +271,7 @@ enum aio_future_state aio_future_state(struct python *py, uint64_t future)
 	enum aio_future_state state = AIO_PENDING;
 	uint64_t value;
 
-	if (py_is_instance(py, future, "_asyncio.Future") ||
-	    py_is_instance(py, future, "_asyncio.Task"))
+	if (py_future_kind(py, future) == PY_TASK_C)
 		state = (enum aio_future_state)rd_u32(&py->rd, AT(future, TASK_STATE));
 	else if (py_attrs(py, future, names, 1, &value))
 		state = state_from_name(py, value);

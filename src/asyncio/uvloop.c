@@ -60,6 +60,7 @@ bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_lo
 	ret->is_uvloop = true;
 	if (ready)
 		ret->ready = (int64_t)py_size(py, ready);
+	ret->ready_queue = ready;
 	if (!py->rd.failed && rd_u64(&py->rd, uv + UV_DATA) == loop) {
 		ret->uv_time = (double)rd_u64(&py->rd, uv + UV_TIME) / 1e3;
 		ret->have_uv_time = !py->rd.failed;

@@ -322,10 +322,53 @@ static json_t *task_counts(const struct snapshot *s, uint32_t loop)
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (s->tasks[i].loop == loop)
 			states[s->tasks[i].state]++;
-	return json_pack("{sI sI sI sI sI sI sI sn sn}", "total", total, "read", total - torn,
+	return json_pack("{sI sI sI sI sI sI sI so sI sI sn}", "total", total, "read", total - torn,
 			 "torn", torn, "pending", states[SNAP_TASK_PENDING], "running",
 			 states[SNAP_TASK_RUNNING], "ready", states[SNAP_TASK_READY], "cancelling",
-			 states[SNAP_TASK_CANCELLING], "unowned", "created_per_s");
+			 states[SNAP_TASK_CANCELLING], "unowned",
+			 s->loops[loop].owners_unknown ? json_null()
+						       : json_integer(s->loops[loop].unowned),
+			 "orphans", (json_int_t)s->loops[loop].orphans, "under_retry",
+			 (json_int_t)s->loops[loop].under_retry, "created_per_s");
+}
+
+static json_t *ready_sample(const struct snap_ready *ready)
+{
+	json_t *top = json_array();
+
+	if (!ready->have) {
+		json_decref(top);
+		return json_null();
+	}
+	for (uint32_t i = 0; i < ready->n_top; i++)
+		json_array_append_new(top, json_pack("{ss sI}", "name", ready->top[i].name, "count",
+						     (json_int_t)ready->top[i].count));
+	return json_pack("{sI so sI sI sI}", "sampled", (json_int_t)ready->sampled, "top", top,
+			 "threadsafe_callbacks", (json_int_t)ready->threadsafe_callbacks, "sleep0",
+			 (json_int_t)ready->sleep0, "under_retry", (json_int_t)ready->under_retry);
+}
+
+static json_t *resource(const struct snapshot *s, const struct snap_resource *r)
+{
+	json_t *holders = json_array();
+
+	for (uint32_t i = 0; i < r->n_holders; i++)
+		json_array_append_new(holders, task_id(s, r->holders[i]));
+	return json_pack("{so ss sI so so so so so sb}", "id", hex(r->address), "type", r->type,
+			 "waiters", (json_int_t)r->waiters, "locked",
+			 r->locked < 0 ? json_null() : json_boolean(r->locked), "value",
+			 count(r->value), "size", count(r->size), "maxsize", count(r->maxsize),
+			 "likely_holders", holders, "lost_wakeup", r->lost);
+}
+
+static json_t *resources(const struct snapshot *s, uint32_t loop)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < s->n_resources; i++)
+		if (s->resources[i].loop == loop && s->resources[i].type)
+			json_array_append_new(array, resource(s, &s->resources[i]));
+	return array;
 }
 
 static const char *phase_word(enum snap_phase phase)
@@ -355,6 +398,10 @@ static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
 	json_object_set_new(loop, "timers", count(info->timers));
 	json_object_set_new(loop, "timers_late", count(info->timers_late));
 	json_object_set_new(loop, "timers_worst_late_s", number(late, info->worst_late));
+	json_object_set_new(loop, "timers_worst_callback", string(l->worst_timer));
+	json_object_set_new(loop, "timers_cancelled", count(info->timers_cancelled));
+	json_object_set_new(loop, "ready_sample", ready_sample(&l->ready));
+	json_object_set_new(loop, "resources", resources(w->s, i));
 	json_object_set_new(loop, "timers_next_s", number(info->have_next && next > 0, next));
 	json_object_set_new(loop, "fds", count(info->fds));
 	json_object_set_new(loop, "executor", executor(info));
@@ -392,29 +439,49 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 /* ---- tasks and threads
  * ------------------------------------------------------------------------------------- */
 
-static json_t *waits_on(const struct snap_task *t)
+static json_t *waits_on(const struct snapshot *s, const struct snap_task *t)
 {
-	static const char *const words[] = {NULL, "task", "future", "other"};
+	static const char *const words[] = {NULL, "task", "future", "other", "executor"};
+	static const char *const wakers[] = {NULL,   "timer", "fd",	    "executor",
+					     "task", "sync",  "subprocess", "nobody"};
 
 	if (t->wait == SNAP_WAIT_NOTHING && !t->what)
 		return json_null();
-	return json_pack("{so so so sn so}", "kind", string(words[t->wait]), "id",
-			 hex(t->waits_for), "what", string(t->what), "resource", "left_s",
-			 number(t->have_left, t->left_s));
+	return json_pack("{so so so so so so}", "kind", string(words[t->wait]), "id",
+			 hex(t->waits_for), "what", string(t->what), "resource",
+			 t->resource >= s->n_resources ? json_null()
+						       : hex(s->resources[t->resource].address),
+			 "left_s", number(t->have_left, t->left_s), "waker",
+			 string(wakers[t->waker]));
+}
+
+static json_t *awaited_by(const struct snapshot *s, const struct snap_task *t)
+{
+	json_t *array;
+
+	if (t->owner == SNAP_OWNER_UNKNOWN)
+		return json_null();
+	array = json_array();
+	for (uint32_t i = 0; i < t->n_awaiters; i++)
+		json_array_append_new(array, hex(s->awaiters[t->first_awaiter + i]));
+	return array;
 }
 
 static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
 {
 	static const char *const words[] = {"running", "ready", "pending", "cancelling"};
+	static const char *const owners[] = {NULL,     "nobody", "group",   "task",
+					     "runner", "thread", "callback"};
 	json_t *stack = json_array();
 
 	for (uint32_t i = 0; i < t->stack.n; i++)
 		json_array_append_new(stack, task_frame(s, snap_frame_at(s, &t->stack, i)));
 	return json_pack(
-		"{so ss so ss ss sI sn so so sn sb}", "id", hex(t->id), "name", t->name, "loop",
+		"{so ss so ss ss sI sn so so so so sb}", "id", hex(t->id), "name", t->name, "loop",
 		t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop), "state",
 		words[t->state], "coroutine", t->coroutine, "cancelling", (json_int_t)t->cancelling,
-		"seen_s", "stack", stack, "waits_on", waits_on(t), "awaited_by", "torn", t->torn);
+		"seen_s", "stack", stack, "waits_on", waits_on(s, t), "awaited_by",
+		awaited_by(s, t), "owner", string(owners[t->owner]), "torn", t->torn);
 }
 
 static json_t *call_args(const struct os_thread *os)

@@ -30,7 +30,12 @@ struct builder {
 	const char **strings;
 	size_t n_strings, strings_cap;
 
+	struct addrmap what_map;     /* code of an innermost frame -> what is waited in, strings */
+	struct addrmap resource_map; /* address -> index into s->resources */
+	struct addrmap woken_map;    /* futures that tasks will set */
+
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
+	size_t resources_cap, awaiters_cap;
 };
 
 /* Counts a problem; equal ones (by the literal what and where) are folded. */
@@ -38,6 +43,9 @@ void build_problem(struct builder *b, const char *what, const char *where);
 
 /* Text of a str object, remembered by address; "?" when it cannot be read. */
 const char *build_string(struct builder *b, uint64_t object, size_t max);
+
+/* The name of an object's class, remembered likewise. */
+const char *build_type(struct builder *b, uint64_t object);
 
 /* Appends n frames (innermost first) to the snapshot as one stack. */
 struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, size_t n,
@@ -69,6 +77,22 @@ void build_holders(struct builder *b);
 
 /* All tasks, and the current task of each loop. */
 void build_tasks(struct builder *b, size_t max);
+
+/* Who awaits each task. */
+void build_owners(struct builder *b);
+
+/* Counts a task as a waiter of a primitive or stream, and gives its index. */
+uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool stream);
+
+/* How the primitives stand, and who likely has them. */
+void build_resources(struct builder *b);
+
+/* What ends the wait of a task, of which the await chain is given. */
+void build_waker(struct builder *b, const struct aio_task *raw, enum aio_wait_kind kind,
+		 const struct aio_link *links, size_t n, struct snap_task *task);
+
+/* What is queued in each loop. */
+void build_ready(struct builder *b);
 
 /*
  * True when the thread waits for the GIL: its futex word lies in _PyRuntime, where the GIL of the

@@ -81,6 +81,15 @@ static void judge_uvloop(struct builder *b, struct snap_loop *loop)
 	}
 }
 
+static void read_worst_timer(struct builder *b, struct snap_loop *loop)
+{
+	struct aio_callback callback;
+
+	if (loop->info.worst_timer && b->s->clock_ns &&
+	    aio_callback_read(b->py, loop->info.worst_timer, &callback))
+		loop->worst_timer = arena_strdup(&b->s->arena, callback.name);
+}
+
 void build_loops(struct builder *b)
 {
 	double now = (double)b->s->clock_ns / 1e9;
@@ -101,6 +110,7 @@ void build_loops(struct builder *b)
 			loop->have_callback =
 				aio_callback_read(b->py, loop->run.handle, &loop->callback);
 		judge_uvloop(b, loop);
+		read_worst_timer(b, loop);
 		if (!b->s->clock_ns)
 			loop->info.timers_late = -1;
 	}

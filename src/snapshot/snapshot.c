@@ -40,6 +40,20 @@ const char *build_string(struct builder *b, uint64_t object, size_t max)
 		       arena_strndup(&b->s->arena, text.data, text.len);
 }
 
+const char *build_type(struct builder *b, uint64_t object)
+{
+	uint64_t type = py_type(b->py, object);
+	uint32_t index = addrmap_get(&b->string_map, type);
+
+	if (index != ADDRMAP_NONE)
+		return b->strings[index];
+	if (rd_take(&b->py->rd))
+		return "?";
+	addrmap_put(&b->string_map, type, (uint32_t)b->n_strings);
+	return *array_push(&b->strings, &b->n_strings, &b->strings_cap) =
+		       arena_strdup(&b->s->arena, py_type_name(b->py, type));
+}
+
 /* ---- code and frames ------------------------------------------------------------------------ */
 
 /* The user's own code: not what Python or a package installer put there, nor generated. */
@@ -62,6 +76,29 @@ static bool is_own(const char *file)
 	return true;
 }
 
+/* Below the folder that a package installer filled; otherwise the last part of the path. */
+static const char *module_of(const char *file)
+{
+	const char *at = strstr(file, "-packages/");
+
+	if (at)
+		return at + strlen("-packages/");
+	at = strrchr(file, '/');
+	return at ? at + 1 : file;
+}
+
+/* A helper that tries again: tenacity, backoff, one's own retry(). */
+static bool is_retry(const struct py_code *code)
+{
+	static const char *const words[] = {"retry", "retries", "tenacity", "backoff"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcasestr(code->qualname, words[i]) ||
+		    strcasestr(module_of(code->file), words[i]))
+			return true;
+	return false;
+}
+
 static uint32_t build_code(struct builder *b, uint32_t py_code)
 {
 	const struct py_code *code = &b->py->codes[py_code];
@@ -75,9 +112,11 @@ static uint32_t build_code(struct builder *b, uint32_t py_code)
 	c = array_push(&b->s->codes, &b->s->n_codes, &b->codes_cap);
 	c->address = code->address;
 	c->function = arena_strdup(&b->s->arena, code->name);
-	c->qualname = arena_strdup(&b->s->arena, code->qualname);
+	c->qualname = code->qualname == code->name ? c->function
+						   : arena_strdup(&b->s->arena, code->qualname);
 	c->file = arena_strdup(&b->s->arena, code->file);
 	c->own = is_own(code->file);
+	c->retry = is_retry(code);
 	c->async = code->flags & (PY_CO_COROUTINE | PY_CO_ASYNC_GENERATOR);
 	return index;
 }
@@ -149,6 +188,9 @@ static void builder_deinit(struct builder *b)
 	addrmap_deinit(&b->task_map);
 	addrmap_deinit(&b->place_map);
 	addrmap_deinit(&b->string_map);
+	addrmap_deinit(&b->what_map);
+	addrmap_deinit(&b->resource_map);
+	addrmap_deinit(&b->woken_map);
 }
 
 /* A loop that is said to run but has no frame was caught between two iterations. */
@@ -276,6 +318,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	build_waits(&b);
 	build_tasks(&b, max);
 	build_holders(&b);
+	build_ready(&b);
 	read_children(&b);
 	build_kernel(&b);
 	build_first_look(&b);
@@ -297,6 +340,8 @@ void snapshot_destroy(struct snapshot *snap)
 	free(snap->threads);
 	free(snap->loops);
 	free(snap->tasks);
+	free(snap->resources);
+	free(snap->awaiters);
 	free(snap->looks);
 	free(snap->problems);
 	arena_deinit(&snap->arena);

@@ -21,16 +21,39 @@ static uint64_t running_task(struct builder *b, const struct snap_loop *loop)
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
 
+/* Before 3.11 only generators know their qualified name, not their code. */
+static void name_codes(struct builder *b, const struct aio_link *links, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t index;
+		struct snap_code *code;
+
+		if (links[i].kind != AIO_LINK_FRAME || !links[i].qualname)
+			continue;
+		index = addrmap_get(&b->code_map, links[i].frame.code);
+		if (index == ADDRMAP_NONE)
+			continue;
+		code = &b->s->codes[index];
+		if (code->qualname == code->function)
+			code->qualname = build_string(b, links[i].qualname, 200);
+	}
+}
+
 static struct snap_stack chain_stack(struct builder *b, const struct aio_link *links, size_t n,
 				     bool truncated)
 {
 	size_t frames = 0;
 
+	struct snap_stack stack;
+
 	/* innermost first, as everywhere */
 	for (size_t i = n; i-- > 0;)
 		if (links[i].kind == AIO_LINK_FRAME && frames < PY_MAX_FRAMES)
 			b->frames[frames++] = links[i].frame;
-	return build_stack(b, b->frames, frames, truncated);
+	stack = build_stack(b, b->frames, frames, truncated);
+	if (!layout_has(&b->py->layout, F_CO_QUALNAME))
+		name_codes(b, links, n);
+	return stack;
 }
 
 /*
@@ -66,27 +89,64 @@ static void mark_frames(struct builder *b, const struct snap_stack *stack, uint3
 /* ---- one task ----------------------------------------------------------------------------------
  */
 
-static void describe_wait(struct builder *b, const struct aio_task *raw,
-			  const struct aio_link *links, size_t n, struct snap_task *task)
+/* "asyncio.sleep" and its like, by the code of the innermost frame; NULL elsewhere. */
+static const char *wait_name(struct builder *b, const struct aio_link *links, size_t n)
 {
+	uint32_t code = aio_wait_code(links, n), known;
 	cleanup_strbuf struct strbuf what = STRBUF_INIT;
+	const char *name = NULL;
+
+	if (code == UINT32_MAX)
+		return NULL;
+	known = addrmap_get(&b->what_map, code);
+	if (known != ADDRMAP_NONE)
+		return b->strings[known];
+	if (aio_wait_name(b->py, links, n, &what))
+		name = arena_strndup(&b->s->arena, what.data, what.len);
+	addrmap_put(&b->what_map, code, (uint32_t)b->n_strings);
+	return *array_push(&b->strings, &b->n_strings, &b->strings_cap) = name;
+}
+
+static void describe_left(struct builder *b, const struct aio_link *links, size_t n,
+			  struct snap_task *task)
+{
 	double now = (double)b->s->clock_ns / 1e9, left = -1;
 
-	if (raw->waiter) {
-		task->waits_for = raw->waiter;
-		task->wait = py_task_kind(b->py, raw->waiter) != PY_TASK_NOT ? SNAP_WAIT_TASK
-									     : SNAP_WAIT_FUTURE;
-	} else if (n && links[n - 1].kind == AIO_LINK_OPAQUE && task->state != SNAP_TASK_READY) {
-		task->wait = SNAP_WAIT_OTHER;
-	}
-	if (aio_wait_name(b->py, links, n, now, &what, &left))
-		task->what = arena_strndup(&b->s->arena, what.data, what.len);
-	else if (raw->waiter)
-		task->what = arena_strdup(&b->s->arena, py_object_type_name(b->py, raw->waiter));
+	aio_wait_left(b->py, links, n, now, &left);
 	if (left >= 0 && b->s->clock_ns) {
 		task->have_left = true;
 		task->left_s = left;
 	}
+}
+
+static enum snap_wait wait_kind(struct builder *b, uint64_t waiter)
+{
+	if (py_task_kind(b->py, waiter) != PY_TASK_NOT)
+		return SNAP_WAIT_TASK;
+	return aio_awaits_executor(b->py, waiter) ? SNAP_WAIT_EXECUTOR : SNAP_WAIT_FUTURE;
+}
+
+static void describe_wait(struct builder *b, const struct aio_task *raw,
+			  const struct aio_link *links, size_t n, struct snap_task *task)
+{
+	enum aio_wait_kind kind;
+	uint64_t resource;
+
+	if (raw->waiter) {
+		task->waits_for = raw->waiter;
+		task->wait = wait_kind(b, raw->waiter);
+	} else if (n && links[n - 1].kind == AIO_LINK_OPAQUE && task->state != SNAP_TASK_READY) {
+		task->wait = SNAP_WAIT_OTHER;
+	}
+	task->what = wait_name(b, links, n);
+	if (!task->what && raw->waiter)
+		task->what = build_type(b, raw->waiter);
+	kind = aio_wait_on(b->py, links, n, &resource);
+	if (kind == AIO_WAIT_TIMER)
+		describe_left(b, links, n, task);
+	if (resource && raw->waiter && task->state != SNAP_TASK_RUNNING)
+		task->resource = build_resource(b, resource, task->loop, kind == AIO_WAIT_STREAM);
+	build_waker(b, raw, kind, links, n, task);
 	rd_take(&b->py->rd);
 }
 
@@ -166,6 +226,7 @@ static void add_task(struct builder *b, const struct aio_task *raw)
 	addrmap_put(&b->task_map, raw->address, (uint32_t)b->s->n_tasks);
 	task = array_push(&b->s->tasks, &b->s->n_tasks, &b->tasks_cap);
 	task->id = raw->address;
+	task->resource = SNAP_NONE;
 	task->loop = loop == ADDRMAP_NONE ? SNAP_NONE : loop;
 }
 
@@ -212,6 +273,27 @@ static void collect_tasks(struct builder *b, size_t max, struct aio_task_list *l
 		build_problem(b, "more tasks than the limit: the rest is not shown", "tasks");
 }
 
+static bool under_retry(const struct snapshot *s, const struct snap_task *task)
+{
+	for (uint32_t i = 0; i < task->stack.n; i++)
+		if (snap_code_of(s, snap_frame_at(s, &task->stack, i))->retry)
+			return true;
+	return false;
+}
+
+static void count_task(struct snapshot *s, struct snap_task *task)
+{
+	struct snap_loop *loop = &s->loops[task->loop];
+
+	task->under_retry = under_retry(s, task);
+	loop->tasks++;
+	loop->tasks_torn += task->torn;
+	loop->unowned += task->owner == SNAP_OWNER_NOBODY;
+	loop->owners_unknown += task->owner == SNAP_OWNER_UNKNOWN;
+	loop->orphans += task->waker == SNAP_WAKER_NOBODY;
+	loop->under_retry += task->under_retry;
+}
+
 static void count_by_loop(struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_tasks; i++) {
@@ -219,8 +301,7 @@ static void count_by_loop(struct snapshot *s)
 			s->tasks_torn++;
 		if (s->tasks[i].loop == SNAP_NONE)
 			continue;
-		s->loops[s->tasks[i].loop].tasks++;
-		s->loops[s->tasks[i].loop].tasks_torn += s->tasks[i].torn;
+		count_task(s, &s->tasks[i]);
 	}
 }
 
@@ -244,6 +325,8 @@ void build_tasks(struct builder *b, size_t max)
 	find_current(b);
 	for (size_t i = 0; i < raw.n; i++)
 		fill_task(b, &raw.v[i], (uint32_t)i);
+	build_owners(b);
+	build_resources(b);
 	count_by_loop(b->s);
 	free(raw.v);
 	free(list.v);

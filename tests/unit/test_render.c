@@ -322,12 +322,15 @@ static void check_loop(const json_t *loop)
 	const json_t *part;
 	size_t i;
 
-	assert_keys(loop, "id thread implementation class phase verdict kind confidence held_s "
-			  "held_bound same_callback lag_s threshold_s select batch ready timers "
-			  "timers_late timers_worst_late_s timers_next_s fds executor tasks "
-			  "current_task who what advice evidence flags groups");
+	assert_keys(loop,
+		    "id thread implementation class phase verdict kind confidence held_s "
+		    "held_bound same_callback lag_s threshold_s select batch ready timers "
+		    "timers_late timers_worst_late_s timers_next_s fds executor tasks "
+		    "current_task who what advice evidence flags groups resources ready_sample "
+		    "timers_worst_callback timers_cancelled");
 	assert_keys(get(loop, "select"), "entered_s_ago timeout_s");
-	assert_keys(get(loop, "tasks"), "total read torn pending running unowned created_per_s");
+	assert_keys(get(loop, "tasks"), "total read torn pending running unowned created_per_s "
+					"orphans under_retry");
 	if (!json_is_null(get(loop, "batch")))
 		assert_keys(get(loop, "batch"), "index of callback callback_task");
 	if (!json_is_null(get(loop, "executor")))
@@ -352,9 +355,9 @@ static void check_lists(const json_t *root)
 	json_array_foreach(get(root, "tasks"), i, part)
 	{
 		assert_keys(part, "id name loop state coroutine cancelling seen_s stack waits_on "
-				  "awaited_by torn");
+				  "awaited_by owner torn");
 		if (!json_is_null(get(part, "waits_on")))
-			assert_keys(get(part, "waits_on"), "kind id what resource left_s");
+			assert_keys(get(part, "waits_on"), "kind id what resource left_s waker");
 		json_array_foreach(get(part, "stack"), j, inner)
 			assert_keys(inner, "function qualname file line own");
 	}

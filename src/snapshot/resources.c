@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Primitives that tasks wait on. A Lock does not know who has it; the coroutine in its `async with`
+ * does: __aexit__ lies on the value stack of its frame until the block is left.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder.h"
+
+#define DEEP 2u /* values on the stack of an awaiting frame that has an `async with` */
+
+uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool stream)
+{
+	uint32_t index = addrmap_get(&b->resource_map, address);
+	struct snap_resource *r;
+
+	if (index == ADDRMAP_NONE) {
+		index = (uint32_t)b->s->n_resources;
+		addrmap_put(&b->resource_map, address, index);
+		r = array_push(&b->s->resources, &b->s->n_resources, &b->resources_cap);
+		*r = (struct snap_resource){.address = address, .loop = loop, .stream = stream};
+		r->locked = r->value = r->size = r->maxsize = -1;
+	}
+	b->s->resources[index].waiters++;
+	return index;
+}
+
+static bool read_resource(struct builder *b, struct snap_resource *r, bool *held)
+{
+	struct aio_resource raw;
+
+	*held = false;
+	if (!aio_resource_read(b->py, r->address, &raw))
+		return false;
+	r->type = build_type(b, r->address);
+	r->locked = raw.locked;
+	r->value = raw.value;
+	r->size = raw.size;
+	r->maxsize = raw.maxsize;
+	r->lost = raw.lost;
+	*held = (raw.is_lock && raw.locked > 0) || (raw.is_semaphore && !raw.value);
+	return true;
+}
+
+/* ---- who has it ---------------------------------------------------------------------------- */
+
+struct search {
+	struct addrmap wanted; /* address -> index into resources */
+	struct addrmap depths; /* code and instruction -> values on the stack there */
+};
+
+/* How deep the stack is at an instruction is the same for every frame that stands there. */
+static bool is_deep(struct builder *b, struct search *search, const struct snap_frame *f)
+{
+	uint64_t place = (uint64_t)f->code << 32 | (uint32_t)f->instr;
+	uint32_t depth = addrmap_get(&search->depths, place);
+	struct py_frame frame;
+	size_t n, locals;
+
+	if (depth != ADDRMAP_NONE)
+		return depth >= DEEP;
+	depth = 0;
+	if (python_frame(b->py, f->address, &frame)) {
+		n = python_slots(b->py, &frame, &locals);
+		depth = n > locals ? (uint32_t)(n - locals) : 0;
+	}
+	if (!rd_take(&b->py->rd))
+		addrmap_put(&search->depths, place, depth);
+	return depth >= DEEP;
+}
+
+/* The primitive, or its bound __aexit__ (up to 3.13). */
+static uint32_t wanted_in(struct builder *b, struct search *search, uint64_t value)
+{
+	struct python *py = b->py;
+	uint32_t index = value ? addrmap_get(&search->wanted, value) : ADDRMAP_NONE;
+
+	if (!value || index != ADDRMAP_NONE || !py->types.method)
+		return index;
+	if (py_type(py, value) == py->types.method && !py->rd.failed)
+		index = addrmap_get(
+			&search->wanted,
+			rd_u64(&py->rd, value + py->layout.field[F_METHOD_SELF].offset));
+	return rd_take(&py->rd) ? ADDRMAP_NONE : index;
+}
+
+static void add_holder(struct snap_resource *r, uint32_t task)
+{
+	for (uint32_t i = 0; i < r->n_holders; i++)
+		if (r->holders[i] == task)
+			return;
+	if (r->n_holders < ARRAY_SIZE(r->holders))
+		r->holders[r->n_holders++] = task;
+}
+
+static void search_frame(struct builder *b, struct search *search, uint32_t task,
+			 const struct snap_frame *f)
+{
+	struct py_frame frame;
+	size_t n, locals;
+
+	if (!python_frame(b->py, f->address, &frame)) {
+		rd_take(&b->py->rd);
+		return;
+	}
+	n = python_slots(b->py, &frame, &locals);
+	for (size_t i = locals; i < n && !b->py->rd.failed; i++) {
+		uint32_t index = wanted_in(b, search, python_slot(b->py, &frame, i));
+
+		/* who waits for it is about to enter its own block */
+		if (index != ADDRMAP_NONE && b->s->tasks[task].resource != index)
+			add_holder(&b->s->resources[index], task);
+	}
+	rd_take(&b->py->rd);
+}
+
+static void search_holders(struct builder *b, struct search *search)
+{
+	struct snapshot *s = b->s;
+
+	for (size_t i = 0; i < s->n_tasks; i++) {
+		const struct snap_task *task = &s->tasks[i];
+
+		if (task->state == SNAP_TASK_RUNNING)
+			continue;
+		for (uint32_t f = 0; f < task->stack.n; f++)
+			if (is_deep(b, search, snap_frame_at(s, &task->stack, f)))
+				search_frame(b, search, (uint32_t)i,
+					     snap_frame_at(s, &task->stack, f));
+	}
+}
+
+/* ---- all of them ------------------------------------------------------------------------------
+ */
+
+/* Those of many first; a stream has one reader, and nothing to tell. */
+static size_t read_some(struct builder *b, struct search *search, bool many, size_t left)
+{
+	for (size_t i = 0; i < b->s->n_resources && left; i++) {
+		struct snap_resource *r = &b->s->resources[i];
+		bool held;
+
+		if (r->stream || (r->waiters > 1) != many)
+			continue;
+		left--;
+		if (read_resource(b, r, &held) && held)
+			addrmap_put(&search->wanted, r->address, (uint32_t)i);
+	}
+	return left;
+}
+
+void build_resources(struct builder *b)
+{
+	struct search search = {ADDRMAP_INIT, ADDRMAP_INIT};
+	struct snapshot *s = b->s;
+
+	read_some(b, &search, false, read_some(b, &search, true, SNAP_MAX_RESOURCES));
+	if (search.wanted.used)
+		search_holders(b, &search);
+	for (size_t i = 0; i < s->n_tasks; i++)
+		if (s->tasks[i].resource != SNAP_NONE && s->resources[s->tasks[i].resource].lost)
+			s->tasks[i].waker = SNAP_WAKER_NOBODY;
+	addrmap_deinit(&search.wanted);
+	addrmap_deinit(&search.depths);
+}

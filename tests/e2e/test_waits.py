@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tasks wait on, who awaits them, who will wake them, on every interpreter."""
+import pytest
+
+from conftest import Target, dump, settle
+
+
+def by_name(document):
+    return {task["name"]: task for task in document["tasks"]}
+
+
+def resources_of(document):
+    return {resource["id"]: resource for resource in document["loops"][0]["resources"]}
+
+
+def consistent(document):
+    assert document["tool"]["consistency"] == "consistent", document["problems"]
+    assert not any(task["torn"] for task in document["tasks"])
+
+
+def test_resources(interpreter):
+    with Target(interpreter, "waits.py", "resources") as target:
+        truth = target.truth
+        settle()
+        document = dump(target.pid)
+        tasks, resources = by_name(document), resources_of(document)
+        consistent(document)
+        for name, (what, resource, waker) in truth["waits"].items():
+            waits = tasks[name]["waits_on"]
+            assert (waits["resource"], waits["waker"]) == (resource, waker), name
+            assert waits["what"] == what
+            assert [f for f in tasks[name]["stack"] if f["qualname"] == what], "qualified names"
+        lock, semaphore = resources[truth["lock"]], resources[truth["semaphore"]]
+        assert lock["type"] == "Lock" and lock["locked"] is True and lock["waiters"] == 3
+        assert lock["likely_holders"] == [tasks["lock-holder"]["id"]]
+        assert semaphore["type"] == "BoundedSemaphore" and semaphore["value"] == 0 and semaphore["waiters"] == 3
+        assert sorted(semaphore["likely_holders"]) == sorted(tasks["semaphore-holder-%d" % i]["id"] for i in range(2))
+        full, empty = resources[truth["full"]], resources[truth["empty"]]
+        assert (full["type"], full["size"], full["maxsize"], full["waiters"]) == ("Queue", 2, 2, 3)
+        assert (empty["size"], empty["maxsize"], empty["waiters"], empty["locked"]) == (0, 0, 3, None)
+        assert not any(resource["lost_wakeup"] for resource in resources.values())
+        assert document["loops"][0]["tasks"]["orphans"] == 0
+
+
+def test_lost_wakeup(interpreter):
+    with Target(interpreter, "waits.py", "lost") as target:
+        settle()
+        document = dump(target.pid)
+        resources = resources_of(document)
+        assert resources[target.truth["lost"]]["lost_wakeup"] is True
+        assert resources[target.truth["lost"]]["locked"] is False
+        assert resources[target.truth["fine"]]["lost_wakeup"] is False
+        assert resources[target.truth["fine"]]["likely_holders"] == []
+        for name, task in by_name(document).items():
+            if "-" in name and name.split("-")[0] in ("lost", "fine"):
+                assert task["waits_on"]["waker"] == {"lost": "nobody", "fine": "sync"}[name.split("-")[0]]
+        assert document["loops"][0]["tasks"]["orphans"] == 3
+
+
+def test_wakers(interpreter):
+    with Target(interpreter, "waits.py", "orphan") as target:
+        settle()
+        document = dump(target.pid)
+        tasks = by_name(document)
+        got = {name: tasks[name]["waits_on"]["waker"] for name in target.truth["wakers"]}
+        wrong = {name: got[name] for name, right in target.truth["wakers"].items() if got[name] not in right}
+        assert not wrong
+        assert document["loops"][0]["tasks"]["orphans"] == 1
+        assert tasks["execute"]["waits_on"]["kind"] == "executor"
+
+
+def test_owners(interpreter):
+    with Target(interpreter, "waits.py", "owners") as target:
+        truth = target.truth
+        settle()
+        document = dump(target.pid)
+        consistent(document)
+        tasks = by_name(document)
+        for child, parent in truth["children"].items():
+            assert tasks[child]["awaited_by"] == [tasks[parent]["id"]], child
+            assert tasks[child]["owner"] == ("group" if parent == "group" else "task")
+        for name in truth["nobody"]:
+            assert tasks[name]["awaited_by"] == [] and tasks[name]["owner"] == "nobody", name
+        assert tasks[truth["main"]]["owner"] == "runner"
+        assert tasks["callback"]["owner"] == "callback"
+        named = set(truth["children"]) | set(truth["nobody"]) | {truth["main"], "callback"}
+        others = [task for name, task in tasks.items() if name not in named]
+        assert "thread" in [task["owner"] for task in others]
+        # wait_for, before it awaits inline, and as_completed make no tasks of their own here
+        unowned = sum(task["owner"] == "nobody" for task in document["tasks"])
+        assert document["loops"][0]["tasks"]["unowned"] == unowned == len(truth["nobody"])
+
+
+def test_ready(interpreter):
+    with Target(interpreter, "waits.py", "ready") as target:
+        truth = target.truth
+        settle()
+        document = dump(target.pid)
+        loop = document["loops"][0]
+        ready, total = loop["ready_sample"], loop["ready"]
+        assert total >= truth["quick"] + truth["giving_way"] + truth["retry"] + truth["threadsafe"]
+        assert total / 2 <= ready["sampled"] <= 512
+        scale = total / ready["sampled"]
+        names = {top["name"]: top["count"] * scale for top in ready["top"]}
+        assert ready["top"][0]["name"] == "quick"
+        for name, count in (("quick", truth["quick"]), ("giving_way", truth["giving_way"]),
+                            ("retry_fetch", truth["retry"])):
+            assert names[name] == pytest.approx(count, abs=2 * scale), name
+        assert ready["threadsafe_callbacks"] * scale == pytest.approx(truth["threadsafe"], abs=2 * scale)
+        assert ready["sleep0"] * scale == pytest.approx(truth["giving_way"] + truth["retry"], abs=2 * scale)
+        assert ready["under_retry"] * scale == pytest.approx(truth["retry"], abs=2 * scale)
+        assert loop["tasks"]["under_retry"] == truth["retry"]
+        assert loop["timers_cancelled"] == truth["cancelled"]
+        assert loop["timers_late"] == 100 and loop["timers_worst_callback"] == "late_callback"
+
+
+def test_executor(interpreter):
+    with Target(interpreter, "waits.py", "executor") as target:
+        settle()
+        document = dump(target.pid)
+        tasks = by_name(document)
+        for name in target.truth["jobs"]:
+            assert tasks[name]["waits_on"]["kind"] == "executor", name
+            assert tasks[name]["waits_on"]["waker"] == "executor"
+        assert "EXEC-FULL" in document["loops"][0]["flags"]

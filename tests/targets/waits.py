@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""waits.py STATE: an asyncio program whose tasks wait in a named way and tell the truth about it."""
+import asyncio
+import concurrent.futures
+import sys
+import threading
+import time
+
+import truth
+
+STATE = sys.argv[1]
+SECONDS = 60.0
+
+
+def spawn(coroutine, name):
+    task = asyncio.ensure_future(coroutine)
+    task.set_name(name)
+    return task
+
+
+# ---- primitives ---------------------------------------------------------------------------------
+
+async def hold_lock(lock):
+    async with lock:
+        await asyncio.sleep(SECONDS)
+
+
+async def hold_semaphore(semaphore):
+    async with semaphore:
+        await asyncio.sleep(SECONDS)
+
+
+async def wait_condition(condition):
+    async with condition:
+        await condition.wait()
+
+
+async def put(queue):
+    await queue.put("more")
+
+
+async def execute():
+    await asyncio.get_running_loop().run_in_executor(None, time.sleep, SECONDS)
+
+
+async def main_resources():
+    """Several tasks for each primitive, and for each task which one."""
+    lock, event, semaphore = asyncio.Lock(), asyncio.Event(), asyncio.BoundedSemaphore(2)
+    empty, full, join, condition = asyncio.Queue(), asyncio.Queue(2), asyncio.Queue(), asyncio.Condition()
+    full.put_nowait(1)
+    full.put_nowait(2)
+    join.put_nowait(1)
+    reader = asyncio.StreamReader()
+    resources = {}
+    tasks = []
+
+    def waits(what, resource, coroutine, waker="sync"):
+        name = "%s-%d" % (what, len(tasks))
+        tasks.append(spawn(coroutine, name))
+        resources[name] = [what, hex(id(resource)), waker]
+
+    tasks.append(spawn(hold_lock(lock), "lock-holder"))
+    tasks += [spawn(hold_semaphore(semaphore), "semaphore-holder-%d" % i) for i in range(2)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        waits("Lock.acquire", lock, hold_lock(lock))
+        waits("Event.wait", event, event.wait())
+        waits("Semaphore.acquire", semaphore, hold_semaphore(semaphore))
+        waits("Condition.wait", condition, wait_condition(condition))
+        waits("Queue.get", empty, empty.get())
+        waits("Queue.put", full, put(full))
+    waits("Event.wait", join, join.join())
+    waits("StreamReader._wait_for_data", reader, reader.readline(), "fd")
+    await asyncio.sleep(0.1)
+    truth.tell(STATE, "HEALTHY", waits=resources, lock=hex(id(lock)), semaphore=hex(id(semaphore)),
+               full=hex(id(full)), empty=hex(id(empty)))
+    await asyncio.sleep(SECONDS)
+    return tasks
+
+
+async def main_lost():
+    """A lock that is free while its waiters sleep: the wake-up went to one that was cancelled."""
+    lock, fine = asyncio.Lock(), asyncio.Lock()
+    await lock.acquire()
+    await fine.acquire()
+    tasks = [spawn(hold_lock(lock), "lost-%d" % i) for i in range(3)]
+    tasks += [spawn(hold_lock(fine), "fine-%d" % i) for i in range(3)]
+    await asyncio.sleep(0)
+    lock._locked = False
+    await asyncio.sleep(0.1)
+    truth.tell(STATE, lost=hex(id(lock)), fine=hex(id(fine)))
+    await asyncio.sleep(SECONDS)
+    return tasks
+
+
+# ---- who sets a future -----------------------------------------------------------------------------
+
+KEPT = []
+
+
+async def forgotten(loop):
+    future = loop.create_future()
+    await future
+
+
+async def kept(loop):
+    future = loop.create_future()
+    KEPT.append(future)
+    await future
+
+
+async def by_timer(loop):
+    future = loop.create_future()
+    loop.call_later(SECONDS, future.set_result, None)
+    await future
+
+
+async def by_timeout(loop):
+    future = loop.create_future()
+    async with asyncio.timeout(SECONDS):
+        await future
+
+
+async def by_wait_for(loop):
+    await asyncio.wait_for(loop.create_future(), SECONDS)
+
+
+async def in_closure(loop):
+    future = loop.create_future()
+
+    def finish():
+        future.set_result(None)
+    KEPT.append(finish)
+    await future
+
+
+async def main_orphan():
+    loop = asyncio.get_running_loop()
+    wakers = {"forgotten": ["nobody"], "kept": [None], "by_timer": [None, "timer"], "in_closure": [None],
+              "by_wait_for": ["timer", "task", None], "nap": ["timer"], "execute": ["executor"],
+              "child": ["task"], "gathered": ["task"]}
+    tasks = [spawn(f(loop), f.__name__) for f in (forgotten, kept, by_timer, in_closure, by_wait_for)]
+    if hasattr(asyncio, "timeout"):
+        wakers["by_timeout"] = ["timer", None]
+        tasks.append(spawn(by_timeout(loop), "by_timeout"))
+    tasks.append(spawn(asyncio.sleep(SECONDS), "nap"))
+    tasks.append(spawn(execute(), "execute"))
+
+    async def child():
+        await tasks[0]
+
+    async def gathered():
+        await asyncio.gather(tasks[0], tasks[1])
+    tasks += [spawn(child(), "child"), spawn(gathered(), "gathered")]
+    await asyncio.sleep(0.1)
+    truth.tell(STATE, wakers=wakers)
+    await asyncio.sleep(SECONDS)
+    return tasks
+
+
+# ---- who awaits whom ---------------------------------------------------------------------------------
+
+async def nap():
+    await asyncio.sleep(SECONDS)
+
+
+async def main_owners():
+    """Children of each construct, named after their parent."""
+    children, keep = {}, set()
+
+    def child(of):
+        name = "%s.child-%d" % (of, len(children))
+        children[name] = of
+        return spawn(nap(), name)
+
+    async def plain():
+        await child("plain")
+
+    async def gather():
+        await asyncio.gather(child("gather"), child("gather"))
+
+    async def nested():
+        await asyncio.gather(asyncio.gather(child("nested")))
+
+    async def wait():
+        await asyncio.wait([child("wait"), child("wait")])
+
+    async def wait_for():
+        await asyncio.wait_for(child("wait_for"), SECONDS)
+
+    async def shield():
+        await asyncio.shield(child("shield"))
+
+    async def shield_wait_for():
+        await asyncio.wait_for(asyncio.shield(child("shield_wait_for")), SECONDS)
+
+    async def as_completed():
+        for item in asyncio.as_completed([child("as_completed"), child("as_completed")]):
+            await item
+
+    async def group():
+        async with asyncio.TaskGroup() as tasks:
+            for i in range(2):
+                name = "group.child-g%d" % i
+                children[name] = "group"
+                tasks.create_task(nap(), name=name)
+
+    parents = [plain, gather, nested, wait, wait_for, shield, shield_wait_for, as_completed]
+    if hasattr(asyncio, "TaskGroup"):
+        parents.append(group)
+    tasks = [spawn(f(), f.__name__) for f in parents]
+    owned = spawn(nap(), "callback")
+    owned.add_done_callback(lambda task: None)
+    background = spawn(nap(), "background")
+    keep.add(background)
+    background.add_done_callback(keep.discard)
+    tasks += [owned, background, spawn(nap(), "fire-and-forget")]
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=lambda: asyncio.run_coroutine_threadsafe(nap(), loop), daemon=True).start()
+    await asyncio.sleep(0.2)
+    nobody = [f.__name__ for f in parents] + ["background", "fire-and-forget"]
+    truth.tell(STATE, "HEALTHY", children=children, nobody=nobody, main=asyncio.current_task().get_name())
+    await asyncio.sleep(SECONDS)
+    return tasks
+
+
+# ---- what is ready -----------------------------------------------------------------------------------
+
+async def quick():
+    pass
+
+
+async def giving_way():
+    await asyncio.sleep(0)
+
+
+async def retry_fetch():
+    await asyncio.sleep(0)
+
+
+async def main_ready():
+    """A hold with a known queue behind it: 600 quick, 300 that gave way, 100 of them in a retry."""
+    loop = asyncio.get_running_loop()
+    tasks = [asyncio.ensure_future(giving_way()) for _ in range(200)]
+    tasks += [asyncio.ensure_future(retry_fetch()) for _ in range(100)]
+    for i in range(100):
+        loop.call_at(loop.time() + 0.01 + i / 1000, late_callback)
+    cancelled = [loop.call_later(SECONDS, late_callback) for _ in range(7)]
+    for handle in cancelled:
+        handle.cancel()
+    await asyncio.sleep(0)  # their first step, then they are in the queue again, behind us
+    tasks += [asyncio.ensure_future(quick()) for _ in range(600)]
+    threads = [threading.Thread(target=asyncio.run_coroutine_threadsafe, args=(nap(), loop)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    truth.tell(STATE, "STALLED", quick=600, giving_way=200, retry=100, threadsafe=20, cancelled=7)
+    time.sleep(SECONDS)
+    return tasks
+
+
+def late_callback():
+    pass
+
+
+# ---- executor ------------------------------------------------------------------------------------------
+
+async def main_executor():
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(max_workers=2))
+    tasks = [spawn(execute(), "job-%d" % i) for i in range(5)]
+    tasks.append(spawn(loop.getaddrinfo("localhost", 80), "dns"))
+    await asyncio.sleep(0.2)
+    truth.tell(STATE, "HEALTHY", jobs=[task.get_name() for task in tasks])
+    await asyncio.sleep(SECONDS)
+    return tasks
+
+
+STATES = {
+    "resources": lambda: asyncio.run(main_resources()),
+    "lost": lambda: asyncio.run(main_lost()),
+    "orphan": lambda: asyncio.run(main_orphan()),
+    "owners": lambda: asyncio.run(main_owners()),
+    "ready": lambda: asyncio.run(main_ready()),
+    "executor": lambda: asyncio.run(main_executor()),
+}
+
+if __name__ == "__main__":
+    STATES[STATE]()
