@@ -105,10 +105,14 @@ struct aio_modules {
 	uint64_t eager_tasks;	/* set */
 	uint64_t current_tasks; /* dict {loop: task} */
 	uint64_t threads;	/* threading._active, dict {ident: Thread} */
+	uint64_t counter;	/* of tasks made without a name, 0 unknown */
 	bool loaded;		/* asyncio.tasks is imported */
 };
 bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
 		      struct aio_modules *ret);
+
+/* The counter in the state of module _asyncio, 0 when it is not known where it is. */
+uint64_t aio_counter(struct python *py, const struct py_interpreter *interp);
 
 struct aio_task_list {
 	uint64_t *v; /* unique addresses, allocated; freed by the caller */
@@ -123,6 +127,22 @@ struct aio_task_list {
 bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t index,
 	       const struct aio_modules *mods, const struct py_thread *threads, size_t n_threads,
 	       size_t max, struct aio_task_list *list, struct error *err);
+
+/* Where the tasks of one thread can be counted cheaply; found once, read at each light look. */
+struct aio_counters {
+	uint64_t set;	  /* of the WeakSet; 0 where tasks are in a list */
+	uint64_t list;	  /* head of the thread's list (3.14+), 0 none */
+	uint64_t counter; /* 0: the newest task's number is taken (3.14+) */
+};
+
+#define AIO_COUNT_MAX 4096u /* tasks of a list that are counted */
+
+void aio_counters_find(struct python *py, const struct aio_modules *mods, uint64_t tstate,
+		       struct aio_counters *ret);
+
+/* Tasks alive, and tasks made without a name so far; -1 unknown. */
+void aio_counters_read(struct python *py, const struct aio_counters *at, int64_t *alive,
+		       int64_t *made);
 
 enum aio_future_state { AIO_PENDING, AIO_CANCELLED, AIO_FINISHED };
 

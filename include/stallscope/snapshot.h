@@ -242,6 +242,17 @@ struct snap_blocked {
 	uint32_t holder_frame;	/* that has the lock, SNAP_NONE when it is not known by that */
 };
 
+/* How the number of tasks changes, from two looks. Tasks that have a name are not counted as made.
+ */
+struct snap_growth {
+	struct aio_counters at;
+	uint64_t first_ns, last_ns;	 /* 0: not yet looked */
+	int64_t tasks_first, tasks_last; /* alive; -1 unknown */
+	int64_t made_first, made_last;	 /* so far; -1 unknown */
+	bool have_created, have_growth;
+	double created_per_s, growth_per_s;
+};
+
 struct snap_loop {
 	uint32_t thread;
 	enum snap_phase phase;
@@ -265,6 +276,7 @@ struct snap_loop {
 	uint32_t owners_unknown;   /* tasks of which it cannot be told who awaits them */
 	uint32_t under_retry;	   /* tasks with a frame of a retry helper */
 	struct snap_ready ready;
+	struct snap_growth growth;
 	const char *worst_timer; /* callback of the timer that is most late, NULL */
 };
 

@@ -35,6 +35,7 @@ bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
 	ret->all_tasks = g[0] ? g[0] : g[1];
 	ret->eager_tasks = g[2];
 	ret->current_tasks = g[3];
+	ret->counter = aio_counter(py, interp);
 	return true;
 }
 

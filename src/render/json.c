@@ -318,18 +318,21 @@ static json_t *flags(const struct snapshot *s, const struct snap_loop *l)
 static json_t *task_counts(const struct snapshot *s, uint32_t loop)
 {
 	json_int_t states[4] = {0}, total = s->loops[loop].tasks, torn = s->loops[loop].tasks_torn;
+	const struct snap_growth *growth = &s->loops[loop].growth;
 
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (s->tasks[i].loop == loop)
 			states[s->tasks[i].state]++;
-	return json_pack("{sI sI sI sI sI sI sI so sI sI sn}", "total", total, "read", total - torn,
-			 "torn", torn, "pending", states[SNAP_TASK_PENDING], "running",
-			 states[SNAP_TASK_RUNNING], "ready", states[SNAP_TASK_READY], "cancelling",
-			 states[SNAP_TASK_CANCELLING], "unowned",
+	return json_pack("{sI sI sI sI sI sI sI so sI sI so so}", "total", total, "read",
+			 total - torn, "torn", torn, "pending", states[SNAP_TASK_PENDING],
+			 "running", states[SNAP_TASK_RUNNING], "ready", states[SNAP_TASK_READY],
+			 "cancelling", states[SNAP_TASK_CANCELLING], "unowned",
 			 s->loops[loop].owners_unknown ? json_null()
 						       : json_integer(s->loops[loop].unowned),
 			 "orphans", (json_int_t)s->loops[loop].orphans, "under_retry",
-			 (json_int_t)s->loops[loop].under_retry, "created_per_s");
+			 (json_int_t)s->loops[loop].under_retry, "created_per_s",
+			 number(growth->have_created, growth->created_per_s), "growth_per_s",
+			 number(growth->have_growth, growth->growth_per_s));
 }
 
 static json_t *ready_sample(const struct snap_ready *ready)

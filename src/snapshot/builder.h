@@ -91,6 +91,16 @@ void build_resources(struct builder *b);
 void build_waker(struct builder *b, const struct aio_task *raw, enum aio_wait_kind kind,
 		 const struct aio_link *links, size_t n, struct snap_task *task);
 
+/* The first count of the tasks of each loop, where it can be told from those of others. */
+void build_growth(struct builder *b);
+
+/* A later one, not more often than each 50 ms. */
+void growth_look(struct python *py, struct snap_loop *loop, uint64_t clock_ns);
+
+/* A line of the note of looks that begins with "tasks". */
+void growth_write(const struct snap_loop *loop, struct strbuf *out);
+bool growth_parse(struct snapshot *s, const char *line);
+
 /* What is queued in each loop. */
 void build_ready(struct builder *b);
 

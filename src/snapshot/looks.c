@@ -115,7 +115,7 @@ static bool find_run(struct python *py, uint64_t tstate, uint64_t loop, struct s
 }
 
 static void look_at_loop(struct python *py, struct source *light, struct snapshot *snap,
-			 const struct snap_loop *loop)
+			 struct snap_loop *loop)
 {
 	const struct snap_thread *thread = &snap->threads[loop->thread];
 	struct snap_look *look = snap_push_look(snap);
@@ -138,6 +138,7 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 	if (loop->info.is_uvloop && aio_loop_read(py, loop->run.loop, 0, &info))
 		take_uvloop(look, &info, !snap_in_epoll(&os));
 	rd_take(&py->rd);
+	growth_look(py, loop, look->clock_ns);
 }
 
 bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,

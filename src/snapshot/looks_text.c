@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The series of looks as the text of a note. A line for each look; recordings of old have 19 words
- * in it, those of now four more. A line that begins with "kernel" is what the kernel counted.
+ * in it, those of now four more. A line that begins with a word is of another kind: "kernel" what
+ * the kernel counted, "tasks" how their number grew.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -51,6 +52,8 @@ void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out)
 	}
 	write_kernel(&snap->kernel_first, out);
 	write_kernel(&snap->kernel_last, out);
+	for (size_t i = 0; i < snap->n_loops; i++)
+		growth_write(&snap->loops[i], out);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -131,8 +134,12 @@ static bool take_line(struct snapshot *snap, const char *line, bool *first_kerne
 {
 	struct snap_look look = {0}, *l;
 
-	if (!strncmp(line, "kernel ", 7))
+	if (!strncmp(line, "kernel", 6))
 		return take_kernel(snap, line, first_kernel);
+	if (!strncmp(line, "tasks ", 6))
+		return growth_parse(snap, line);
+	if (*line >= 'a' && *line <= 'z')
+		return true; /* of a later version */
 	if (!parse_look(line, &look))
 		return false;
 	l = snap_push_look(snap);

@@ -319,6 +319,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	build_tasks(&b, max);
 	build_holders(&b);
 	build_ready(&b);
+	build_growth(&b);
 	read_children(&b);
 	build_kernel(&b);
 	build_first_look(&b);

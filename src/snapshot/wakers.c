@@ -48,10 +48,13 @@ static bool has_deadline(struct python *py, const struct py_frame *frame)
  */
 static bool nobody_else(struct python *py, uint64_t future, const struct aio_link *links, size_t n)
 {
-	uint32_t refs = rd_u32(&py->rd, future + py->layout.field[F_OB_REFCNT].offset), own = 2;
+	uint32_t refs, own = 2;
 
-	if (py->free_threaded || n < 2 || links[n - 1].kind != AIO_LINK_FUTURE ||
-	    links[n - 1].address != future || refs < own || refs > own + 4 * n)
+	if (py->free_threaded || !layout_has(&py->layout, F_OB_REFCNT))
+		return false;
+	refs = rd_u32(&py->rd, future + py->layout.field[F_OB_REFCNT].offset);
+	if (n < 2 || links[n - 1].kind != AIO_LINK_FUTURE || links[n - 1].address != future ||
+	    refs < own || refs > own + 4 * n)
 		return false;
 	for (size_t i = 0; i + 1 < n; i++) {
 		if (links[i].kind != AIO_LINK_FRAME)

@@ -123,3 +123,19 @@ def test_executor(interpreter):
             assert tasks[name]["waits_on"]["kind"] == "executor", name
             assert tasks[name]["waits_on"]["waker"] == "executor"
         assert "EXEC-FULL" in document["loops"][0]["flags"]
+
+
+def test_growth(interpreter, tmp_path):
+    core = tmp_path / "look.core"
+    with Target(interpreter, "waits.py", "growth") as target:
+        settle()
+        document = dump(target.pid, "--for", "1s", "--save", core)
+    tasks = document["loops"][0]["tasks"]
+    assert document["tool"]["window_s"] > 0.9
+    assert tasks["growth_per_s"] == pytest.approx(target.truth["growth"], rel=0.3)
+    if interpreter.minor < 12:
+        assert tasks["created_per_s"] is None  # a static variable of a module
+    else:
+        assert tasks["created_per_s"] == pytest.approx(target.truth["created"], rel=0.3)
+    recorded = dump(core)["loops"][0]["tasks"]
+    assert (recorded["growth_per_s"], recorded["created_per_s"]) == (tasks["growth_per_s"], tasks["created_per_s"])

@@ -263,6 +263,23 @@ def late_callback():
     pass
 
 
+# ---- growth ----------------------------------------------------------------------------------------------
+
+async def main_growth():
+    """200 tasks a second are made, half of them stay."""
+    tasks = set()
+    truth.tell(STATE, created=200.0, growth=100.0)
+    loop = asyncio.get_running_loop()
+    begin, made = loop.time(), 0
+    while True:
+        await asyncio.sleep(0.01)
+        while made < 200 * (loop.time() - begin):
+            task = loop.create_task(nap() if made % 2 else quick())
+            if made % 2:
+                tasks.add(task)
+            made += 1
+
+
 # ---- executor ------------------------------------------------------------------------------------------
 
 async def main_executor():
@@ -281,6 +298,7 @@ STATES = {
     "lost": lambda: asyncio.run(main_lost()),
     "orphan": lambda: asyncio.run(main_orphan()),
     "owners": lambda: asyncio.run(main_owners()),
+    "growth": lambda: asyncio.run(main_growth()),
     "ready": lambda: asyncio.run(main_ready()),
     "executor": lambda: asyncio.run(main_executor()),
 }

@@ -154,6 +154,34 @@ static void test_nothing(void **state)
 	assert_int_equal(s.n_looks, 0);
 }
 
+/* A line that begins with a word: the tasks of a loop, or of a kind that comes later. */
+static void test_other_lines(void **state)
+{
+	struct snap_loop loop = {.run = {.loop = 0x7f00},
+				 .growth = {.first_ns = 1000000000,
+					    .last_ns = 3000000000,
+					    .tasks_first = 10,
+					    .tasks_last = 110,
+					    .made_first = 20,
+					    .made_last = 420}};
+	struct snap_loop again = {.run = {.loop = 0x7f00}}, other = {.run = {.loop = 0x7f01}};
+	struct snapshot s = {.loops = &loop, .n_loops = 1}, back = {.loops = &again, .n_loops = 1};
+	struct strbuf text = STRBUF_INIT;
+
+	(void)state;
+	snapshot_looks_write(&s, &text);
+	strbuf_addstr(&text, "weather fine and warm\n");
+	assert_true(snapshot_looks_read(&back, &text));
+	assert_int_equal(back.n_looks, 0);
+	assert_true(again.growth.have_created && again.growth.have_growth);
+	assert_true(again.growth.created_per_s > 199.9 && again.growth.created_per_s < 200.1);
+	assert_true(again.growth.growth_per_s > 49.9 && again.growth.growth_per_s < 50.1);
+	back.loops = &other;
+	assert_true(snapshot_looks_read(&back, &text));
+	assert_false(other.growth.have_created || other.growth.have_growth);
+	strbuf_deinit(&text);
+}
+
 /* Refused, and never more looks than there were good lines in front. */
 static void assert_refused(const char *bad)
 {
@@ -174,7 +202,7 @@ static void test_forged(void **state)
 {
 	(void)state;
 	assert_refused("\n");
-	assert_refused("x\n");
+	assert_refused("7x\n");
 	assert_refused("1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2\n"); /* one is missing */
 	assert_refused("1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6"); /* not ended */
 	assert_refused("1 2 3 1 1 83 0 1 5 nan 1 2 3 4 5 1 0 -2 6\n");
@@ -191,6 +219,10 @@ static void test_forged(void **state)
 	assert_refused("kernel 1 1 2 3 4 1 5 6 1 0x1p+1 -0x1p+1 6 7 1 8\n");
 	assert_refused("kernel 1 1 2 3 4 1 5 6 1 0x1p+1 0x1p+9 6 7 1 8\n");
 	assert_refused("kernel 18446744073709551615 1 2 3 4 1 5 6 1 0x1p+1 0x1p+1 6 7 1 8\n");
+	assert_refused("tasks 7f00 1 2 3 4 5\n");
+	assert_refused("tasks 7f00 2 1 3 4 5 6\n");
+	assert_refused("tasks 7f00 1 18446744073709551615 3 4 5 6\n");
+	assert_refused("tasks 7f00 1 2 3 9223372036854775807 5 6\n");
 	assert_refused("18446744073709551615 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n");
 }
 
@@ -225,10 +257,10 @@ static void test_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_old),
-		cmocka_unit_test(test_kernel),	   cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_long_line),  cmocka_unit_test(test_forged),
-		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_old),
+		cmocka_unit_test(test_kernel),	    cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_other_lines), cmocka_unit_test(test_forged),
+		cmocka_unit_test(test_long_line),   cmocka_unit_test(test_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

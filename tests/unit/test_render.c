@@ -330,7 +330,7 @@ static void check_loop(const json_t *loop)
 		    "timers_worst_callback timers_cancelled");
 	assert_keys(get(loop, "select"), "entered_s_ago timeout_s");
 	assert_keys(get(loop, "tasks"), "total read torn pending running unowned created_per_s "
-					"orphans under_retry");
+					"orphans under_retry growth_per_s");
 	if (!json_is_null(get(loop, "batch")))
 		assert_keys(get(loop, "batch"), "index of callback callback_task");
 	if (!json_is_null(get(loop, "executor")))
