@@ -215,6 +215,27 @@ uint64_t py_method_self(struct python *py, uint64_t object);
  */
 size_t python_slots(struct python *py, const struct py_frame *frame, size_t *n_locals);
 uint64_t python_slot(struct python *py, const struct py_frame *frame, size_t i);
+/* ---- calls --------------------------------------------------------------------------- */
+
+#define PY_CALL_TEXT  128u
+#define PY_CALL_NAMES 4u
+
+/*
+ * What is called at an instruction. The text is by the names in the bytecode, the names are by
+ * the object that is called: the catalogue's "module!qualname", for a method one for each class
+ * from the most derived to the one that has it (where they are too many, the last of them is).
+ * No names: it is written in Python, or could not be told.
+ */
+struct py_call {
+	uint64_t callable, self; /* 0 unknown, none */
+	char text[PY_CALL_TEXT]; /* "self._sock.recv_into" */
+	char names[PY_CALL_NAMES][PY_CALL_TEXT];
+	size_t n_names;
+	bool implied; /* by an operator, a subscript, an iteration, a with */
+};
+
+/* What the instruction at which a frame stands calls; false: no call, or it cannot be told. */
+bool python_call(struct python *py, const struct py_frame *frame, struct py_call *ret);
 
 /* ---- generators, coroutines, async generators ---------------------------------------- */
 

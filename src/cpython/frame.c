@@ -36,7 +36,7 @@ bool frame_read_object(struct python *py, uint64_t address, struct py_frame *ret
 }
 
 /* The bytecode that instr_ptr points into: free-threaded builds have a copy per thread. */
-static uint64_t bytecode_base(struct python *py, uint64_t frame, const struct py_code *code)
+uint64_t frame_bytecode(struct python *py, uint64_t frame, const struct py_code *code)
 {
 	uint64_t array;
 	int32_t index;
@@ -70,7 +70,7 @@ bool frame_read_interpreter(struct python *py, uint64_t address, struct py_frame
 	if (py->rd.failed)
 		return false;
 	instr = get_u64(py, address, F_IF_INSTR);
-	offset = instr - bytecode_base(py, address, &py->codes[ret->code]);
+	offset = instr - frame_bytecode(py, address, &py->codes[ret->code]);
 	ret->instr = offset < PY_MAX_CODE ? (int32_t)offset : -1;
 	return !py->rd.failed;
 }

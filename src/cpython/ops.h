@@ -68,6 +68,9 @@ bool frame_is_gen_interpreter(struct python *py, uint64_t address);
 bool frame_read_object(struct python *py, uint64_t address, struct py_frame *ret);
 bool frame_read_interpreter(struct python *py, uint64_t address, struct py_frame *ret);
 
+/* The bytecode that the instruction pointer of a frame points into. */
+uint64_t frame_bytecode(struct python *py, uint64_t frame, const struct py_code *code);
+
 bool gen_read_38(struct python *py, uint64_t address, struct py_gen *ret); /* gen.c */
 bool gen_read_310(struct python *py, uint64_t address, struct py_gen *ret);
 bool gen_read_311(struct python *py, uint64_t address, struct py_gen *ret);

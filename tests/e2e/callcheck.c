@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * callcheck PID: for each line on standard input says what the second innermost frame of the
+ * main thread of a live interpreter calls (the innermost one is the target's profile hook):
+ *
+ *	TEXT\tNAME\tNAME...	or "-" when it is not told
+ *
+ * "time N" as a line makes it ask N times and print the microseconds for each.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "stallscope/python.h"
+
+#define FRAMES 64
+
+/* Is it the profile hook, and does it wait? */
+static bool hook_waits(struct python *py, const struct py_frame *frame)
+{
+	struct py_call call;
+
+	return !strcmp(py->codes[frame->code].name, "hook") && python_call(py, frame, &call) &&
+	       !strcmp(call.text, "os.read");
+}
+
+static bool find_once(struct python *py, struct py_frame *frame)
+{
+	struct py_interpreter *interps = NULL;
+	struct py_thread *threads = NULL;
+	static struct py_frame frames[FRAMES];
+	size_t n_interps, n_threads, n = 0;
+	bool truncated, ok = false;
+	struct error err;
+
+	if (python_threads(py, &interps, &n_interps, &threads, &n_threads, &err)) {
+		for (size_t i = 0; i < n_threads && !ok; i++) {
+			if (threads[i].tid != py->proc->pid)
+				continue;
+			python_stack(py, threads[i].tstate, frames, FRAMES, &n, &truncated, &err);
+			ok = n > 1 && hook_waits(py, &frames[0]);
+			*frame = frames[1];
+		}
+	}
+	free(interps);
+	free(threads);
+	return ok;
+}
+
+/* The line that asked was sent when the hook was about to wait. */
+static bool find(struct python *py, struct source *src, struct py_frame *frame)
+{
+	for (int tries = 0; tries < 1000; tries++) {
+		source_forget(src);
+		python_new_look(py, src);
+		if (find_once(py, frame))
+			return true;
+	}
+	return false;
+}
+
+static void answer(struct python *py, struct source *src)
+{
+	struct py_frame frame;
+	struct py_call call;
+
+	if (find(py, src, &frame) && python_call(py, &frame, &call)) {
+		printf("%s", call.text);
+		for (size_t i = 0; i < call.n_names; i++)
+			printf("\t%s", call.names[i]);
+	} else {
+		printf("-");
+	}
+	printf("\n");
+	fflush(stdout);
+}
+
+static void measure(struct python *py, struct source *src, unsigned times)
+{
+	struct timespec begin, end;
+	struct py_frame frame;
+	struct py_call call;
+	double us = 0;
+
+	for (unsigned i = 0; i < times; i++) {
+		if (!find(py, src, &frame))
+			continue;
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		python_call(py, &frame, &call);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		us += (double)(end.tv_sec - begin.tv_sec) * 1e6 +
+		      (double)(end.tv_nsec - begin.tv_nsec) / 1e3;
+	}
+	printf("%.1f\n", us / times);
+	fflush(stdout);
+}
+
+static void serve(struct python *py, struct source *src)
+{
+	char line[64];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strncmp(line, "time ", 5))
+			measure(py, src, (unsigned)strtoul(line + 5, NULL, 10));
+		else
+			answer(py, src);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct process *proc = NULL;
+	struct source *src = NULL;
+	struct python *py = NULL;
+	struct error err;
+	int status = 1;
+
+	if (argc != 2)
+		return 2;
+	if (source_open_live(atoi(argv[1]), &src, &err) && process_read(src, &proc, &err) &&
+	    python_open(src, proc, &py, &err)) {
+		serve(py, src);
+		status = 0;
+	} else {
+		fprintf(stderr, "callcheck: %s\n", err.text);
+	}
+	python_close(py);
+	process_destroy(proc);
+	source_close(src);
+	return status;
+}
