@@ -132,6 +132,18 @@ struct snap_ready {
 	uint32_t under_retry;	       /* tasks with a frame of a retry helper */
 };
 
+/*
+ * What the innermost Python frame of a thread calls in C. names: "module!qualname", most derived
+ * first; none when it is not in C or could not be told.
+ */
+struct snap_call {
+	const char *text;
+	const char *names[PY_CALL_NAMES];
+	uint32_t n_names;
+	uint64_t self, callable; /* addresses, 0 none or unknown */
+	bool implied;		 /* by an operator, a subscript, an iteration, a with */
+};
+
 struct snap_thread {
 	struct os_thread os;
 	const char *os_name, *name; /* comm; threading's name or NULL */
@@ -143,6 +155,8 @@ struct snap_thread {
 	uint32_t loop;	    /* that runs in it, SNAP_NONE */
 	struct snap_stack stack;
 	bool stack_failed;
+	bool have_call;
+	struct snap_call call;
 };
 
 enum snap_phase { SNAP_NOT_RUNNING, SNAP_SELECT, SNAP_PROCESSING, SNAP_CALLBACKS, SNAP_UNKNOWN };

@@ -518,6 +518,20 @@ static const struct verdict *verdict_of(const struct writer *w, const struct sna
 	return t->loop == SNAP_NONE ? NULL : &w->d->loops[t->loop];
 }
 
+/* What the innermost frame calls: by the names in the code, and by the object. */
+static json_t *call(const struct snap_thread *t)
+{
+	json_t *names;
+
+	if (!t->have_call)
+		return json_null();
+	names = json_array();
+	for (uint32_t i = 0; i < t->call.n_names; i++)
+		json_array_append_new(names, json_string(t->call.names[i]));
+	return json_pack("{ss so sb}", "text", t->call.text, "names", names, "implied",
+			 t->call.implied);
+}
+
 static json_t *thread_object(const struct writer *w, const struct snap_thread *t)
 {
 	const struct snapshot *s = w->s;
@@ -536,6 +550,7 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 					    : json_integer((json_int_t)t->interpreter),
 		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
 	add_os(&t->os, thread);
+	json_object_set_new(thread, "call", call(t));
 	json_object_set_new(thread, "frames", frames);
 	return thread;
 }

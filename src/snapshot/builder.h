@@ -60,6 +60,9 @@ bool build_threads(struct builder *b, struct error *err);
 /* What the kernel knows of each thread, joined with the Python threads. */
 bool build_os_threads(struct builder *b, struct error *err);
 
+/* What the innermost frames call in C. */
+void build_calls(struct builder *b);
+
 /* Running loops: their fields, phase and held time. */
 void build_loops(struct builder *b);
 

@@ -312,6 +312,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 		snapshot_destroy(b.s);
 		return false;
 	}
+	build_calls(&b);
 	read_modules(&b);
 	name_threads(&b);
 	build_loops(&b);
