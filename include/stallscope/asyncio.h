@@ -266,4 +266,26 @@ struct aio_resource {
 };
 bool aio_resource_read(struct python *py, uint64_t address, struct aio_resource *ret);
 
+/* ---- blocked threads ----------------------------------------------------------------------- */
+
+/* What a thread sleeps for, by the innermost frames of its stack. */
+struct aio_block {
+	uint64_t future; /* concurrent.futures.Future, not finished; 0 when it joins a thread */
+	uint64_t ident;	 /* of that thread */
+	bool forever;	 /* without a timeout */
+};
+bool aio_block_read(struct python *py, const struct py_frame *frames, size_t n,
+		    struct aio_block *ret);
+
+/* The Future of the job that a worker of a ThreadPoolExecutor runs in this frame; 0 none. */
+uint64_t aio_work_item(struct python *py, const struct py_frame *frame);
+
+/* A pool of SQLAlchemy that a thread waits for. */
+struct aio_pool {
+	uint64_t address;
+	int64_t checked_out, limit; /* limit -1: none */
+};
+bool aio_pool_read(struct python *py, const struct py_frame *frames, size_t n,
+		   struct aio_pool *ret);
+
 #endif

@@ -21,9 +21,10 @@
 #define SNAP_MAX_TASKS	   1000000u
 #define SNAP_MAX_LOOPS	   1024u
 #define SNAP_MAX_LOOKS	   4096u
-#define SNAP_MAX_READY	   512u /* handles of a ready queue that are looked at */
-#define SNAP_MAX_AWAITERS  16u	/* of one task */
-#define SNAP_MAX_RESOURCES 256u /* of which the state is read */
+#define SNAP_MAX_READY	   512u	 /* handles of a ready queue that are looked at */
+#define SNAP_MAX_AWAITERS  16u	 /* of one task */
+#define SNAP_MAX_HOLDERS   2000u /* tasks searched for connections of a pool */
+#define SNAP_MAX_RESOURCES 256u	 /* of which the state is read */
 
 struct snap_code {
 	uint64_t address;
@@ -151,8 +152,9 @@ struct snap_thread {
 	uint64_t tstate;
 	uint32_t interpreter;
 	bool holds_gil;
-	bool waits_for_gil; /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
-	uint32_t loop;	    /* that runs in it, SNAP_NONE */
+	bool waits_for_gil;	 /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
+	uint32_t loop;		 /* that runs in it, SNAP_NONE */
+	uint32_t waits_for_loop; /* it sleeps until this loop has run a coroutine, SNAP_NONE */
 	struct snap_stack stack;
 	bool stack_failed;
 	bool have_call;
@@ -267,6 +269,27 @@ struct snap_growth {
 	double created_per_s, growth_per_s;
 };
 
+/* A wait of the loop's thread, in a callback, that the loop itself would have to end. */
+enum snap_deadlock_kind {
+	SNAP_DEADLOCK_NONE,
+	SNAP_DEADLOCK_OWN_FUTURE, /* Future.result() of a coroutine of this loop: certain */
+	SNAP_DEADLOCK_THREADS,	  /* over other threads, which wait for each other */
+	SNAP_DEADLOCK_POOL, /* all connections of a pool are with tasks of this loop: likely */
+	SNAP_POOL_WAIT	    /* it waits for a connection; whose they are is not known */
+};
+
+struct snap_deadlock {
+	enum snap_deadlock_kind kind;
+	uint64_t future;       /* that the loop's thread waits for, 0 none */
+	uint32_t threads[8];   /* each waits for the next one, the last for the first: the loop's */
+	uint32_t loops[8];     /* the loop that must run to end the wait of each, SNAP_NONE */
+	const char *proofs[8]; /* why it must be that thread */
+	uint32_t n_threads;
+	uint64_t pool;			 /* of SQLAlchemy */
+	int64_t checked_out, pool_limit; /* limit -1: none */
+	uint32_t pool_holders;		 /* tasks of this loop with a connection or session */
+};
+
 struct snap_loop {
 	uint32_t thread;
 	enum snap_phase phase;
@@ -291,6 +314,7 @@ struct snap_loop {
 	uint32_t under_retry;	   /* tasks with a frame of a retry helper */
 	struct snap_ready ready;
 	struct snap_growth growth;
+	struct snap_deadlock deadlock;
 	const char *worst_timer; /* callback of the timer that is most late, NULL */
 };
 

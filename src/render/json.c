@@ -382,6 +382,37 @@ static const char *phase_word(enum snap_phase phase)
 	return words[phase];
 }
 
+static json_t *deadlock_waits(const struct snapshot *s, const struct snap_deadlock *d)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < d->n_threads; i++)
+		json_array_append_new(
+			array,
+			json_pack("{si si so so}", "thread", s->threads[d->threads[i]].os.tid,
+				  "for", s->threads[d->threads[(i + 1) % d->n_threads]].os.tid,
+				  "loop",
+				  d->loops[i] < s->n_loops ? hex(s->loops[d->loops[i]].run.loop)
+							   : json_null(),
+				  "proof", string(d->proofs[i])));
+	return array;
+}
+
+static json_t *deadlock(const struct snapshot *s, const struct snap_deadlock *d)
+{
+	static const char *const kinds[] = {NULL, "own-future", "threads", "pool", "pool-wait"};
+	json_t *pool = json_null();
+
+	if (!d->kind)
+		return json_null();
+	if (d->pool)
+		pool = json_pack("{so so so sI}", "id", hex(d->pool), "checked_out",
+				 count(d->checked_out), "limit", count(d->pool_limit), "holders",
+				 (json_int_t)d->pool_holders);
+	return json_pack("{ss so so so}", "kind", kinds[d->kind], "future", hex(d->future), "waits",
+			 deadlock_waits(s, d), "pool", pool);
+}
+
 /* What the loop object and its frame say. */
 static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
 {
@@ -405,6 +436,7 @@ static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
 	json_object_set_new(loop, "timers_cancelled", count(info->timers_cancelled));
 	json_object_set_new(loop, "ready_sample", ready_sample(&l->ready));
 	json_object_set_new(loop, "resources", resources(w->s, i));
+	json_object_set_new(loop, "deadlock", deadlock(w->s, &l->deadlock));
 	json_object_set_new(loop, "timers_next_s", number(info->have_next && next > 0, next));
 	json_object_set_new(loop, "fds", count(info->fds));
 	json_object_set_new(loop, "executor", executor(info));
@@ -549,6 +581,10 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 		t->interpreter == SNAP_NONE ? json_null()
 					    : json_integer((json_int_t)t->interpreter),
 		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
+	json_object_set_new(thread, "waits_for_loop",
+			    t->waits_for_loop >= s->n_loops
+				    ? json_null()
+				    : hex(s->loops[t->waits_for_loop].run.loop));
 	add_os(&t->os, thread);
 	json_object_set_new(thread, "call", call(t));
 	json_object_set_new(thread, "frames", frames);

@@ -33,6 +33,7 @@ struct builder {
 	struct addrmap what_map;     /* code of an innermost frame -> what is waited in, strings */
 	struct addrmap resource_map; /* address -> index into s->resources */
 	struct addrmap woken_map;    /* futures that tasks will set */
+	struct addrmap chained_map;  /* concurrent.futures.Future -> task that will set it */
 
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
 	size_t resources_cap, awaiters_cap;
@@ -103,6 +104,9 @@ void growth_look(struct python *py, struct snap_loop *loop, uint64_t clock_ns);
 /* A line of the note of looks that begins with "tasks". */
 void growth_write(const struct snap_loop *loop, struct strbuf *out);
 bool growth_parse(struct snapshot *s, const char *line);
+
+/* Loops that wait for themselves, and threads that wait for a loop. */
+void build_deadlocks(struct builder *b);
 
 /* What is queued in each loop. */
 void build_ready(struct builder *b);

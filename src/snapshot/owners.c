@@ -82,6 +82,9 @@ static void follow_done(struct builder *b, struct walk *w, const struct aio_done
 		break;
 	case AIO_DONE_CHAINED:
 		set_owner(w->task, SNAP_OWNER_THREAD);
+		if (done->object)
+			addrmap_put(&b->chained_map, done->object,
+				    (uint32_t)(w->task - b->s->tasks));
 		break;
 	case AIO_DONE_OTHER:
 		set_owner(w->task, SNAP_OWNER_CALLBACK);

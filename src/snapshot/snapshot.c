@@ -191,6 +191,7 @@ static void builder_deinit(struct builder *b)
 	addrmap_deinit(&b->what_map);
 	addrmap_deinit(&b->resource_map);
 	addrmap_deinit(&b->woken_map);
+	addrmap_deinit(&b->chained_map);
 }
 
 /* A loop that is said to run but has no frame was caught between two iterations. */
@@ -321,6 +322,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 	build_holders(&b);
 	build_ready(&b);
 	build_growth(&b);
+	build_deadlocks(&b);
 	read_children(&b);
 	build_kernel(&b);
 	build_first_look(&b);

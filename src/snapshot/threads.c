@@ -150,7 +150,7 @@ static void join(struct builder *b, const struct os_thread *os)
 	if (join_python(b, os, name))
 		return;
 	thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
-	thread->loop = SNAP_NONE;
+	thread->loop = thread->waits_for_loop = SNAP_NONE;
 	thread->interpreter = SNAP_NONE;
 	thread->os = *os;
 	thread->os_name = name;

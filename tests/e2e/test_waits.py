@@ -2,7 +2,7 @@
 """What tasks wait on, who awaits them, who will wake them, on every interpreter."""
 import pytest
 
-from conftest import Target, dump, settle
+from conftest import ORDINARY, Target, dump, settle
 
 
 def by_name(document):
@@ -139,3 +139,53 @@ def test_growth(interpreter, tmp_path):
         assert tasks["created_per_s"] == pytest.approx(target.truth["created"], rel=0.3)
     recorded = dump(core)["loops"][0]["tasks"]
     assert (recorded["growth_per_s"], recorded["created_per_s"]) == (tasks["growth_per_s"], tasks["created_per_s"])
+
+
+@pytest.mark.parametrize("state,kind,threads", [
+    ("own", "own-future", 1), ("own-later", "own-future", 1), ("threads", "threads", 2),
+    ("worker", "threads", 2), ("join", "threads", 2)])
+def test_deadlock(interpreter, state, kind, threads):
+    with Target(interpreter, "waits.py", state) as target:
+        settle()
+        document = dump(target.pid)
+        loops = {loop["id"]: loop for loop in document["loops"]}
+        assert len(loops) == (2 if state == "threads" else 1)
+        for loop in document["loops"]:
+            deadlock = loop["deadlock"]
+            assert deadlock["kind"] == kind and deadlock["pool"] is None
+            waits = deadlock["waits"]
+            assert len(waits) == threads and waits[0]["thread"] == loop["thread"]
+            # a ring
+            assert [w["for"] for w in waits] == [w["thread"] for w in waits[1:] + waits[:1]]
+            assert waits[-1]["loop"] == loop["id"] and all(w["proof"] for w in waits)
+            assert bool(deadlock["future"]) == (state != "join")
+        waiting = {t["id"]: t["waits_for_loop"] for t in document["threads"] if t["waits_for_loop"]}
+        assert set(waiting.values()) == set(loops)
+        if threads == 1:
+            assert waiting == {document["loops"][0]["thread"]: document["loops"][0]["id"]}
+        # a second look says the same
+        again = dump(target.pid, "--for", "0")
+        assert [loop["deadlock"]["kind"] for loop in again["loops"]] == [kind] * len(loops)
+
+
+@pytest.mark.parametrize("state", ["own-timeout", "helped"])
+def test_no_deadlock(interpreter, state):
+    """A wait that ends by itself, or that others end."""
+    with Target(interpreter, "waits.py", state) as target:
+        settle()
+        document = dump(target.pid)
+        assert document["loops"][0]["deadlock"] is None
+        assert [t["waits_for_loop"] for t in document["threads"] if t["waits_for_loop"]] == \
+            [document["loops"][0]["id"]]
+
+
+@pytest.mark.parametrize("state", ["pool", "pool-wait"])
+def test_pool(state):
+    pytest.importorskip("sqlalchemy")
+    with Target(ORDINARY, "waits.py", state) as target:
+        settle()
+        deadlock = dump(target.pid)["loops"][0]["deadlock"]
+        assert deadlock["kind"] == state
+        pool = deadlock["pool"]
+        assert (pool["checked_out"], pool["limit"]) == (target.truth["checked_out"], target.truth["limit"])
+        assert pool["holders"] == (3 if state == "pool" else 2)

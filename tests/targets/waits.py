@@ -293,7 +293,108 @@ async def main_executor():
     return tasks
 
 
+# ---- deadlocks ---------------------------------------------------------------------------------------------
+
+def result_of(coroutine, loop, timeout=None):
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout)
+
+
+async def main_own(timeout=None):
+    """The loop's own thread waits for a coroutine of this loop."""
+    await asyncio.sleep(0.05)
+    truth.tell(STATE)
+    result_of(nap(), asyncio.get_running_loop(), timeout)
+
+
+async def main_own_later():
+    """The same, of a coroutine that has begun."""
+    loop = asyncio.get_running_loop()
+    future = asyncio.run_coroutine_threadsafe(nap(), loop)
+    await asyncio.sleep(0.05)
+    truth.tell(STATE)
+    future.result()
+
+
+LOOPS = {}
+
+
+async def main_cross(mine, other, barrier):
+    LOOPS[mine] = asyncio.get_running_loop()
+    while other not in LOOPS:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    barrier.wait()
+    if mine == "a":
+        truth.tell(STATE)
+    result_of(quick(), LOOPS[other])
+
+
+def main_threads():
+    """Two loops, each waits for a coroutine of the other."""
+    barrier = threading.Barrier(2)
+    threading.Thread(target=lambda: asyncio.run(main_cross("b", "a", barrier)), daemon=True).start()
+    asyncio.run(main_cross("a", "b", barrier))
+
+
+async def main_worker():
+    """The loop waits for a job of an executor, which waits for the loop."""
+    loop = asyncio.get_running_loop()
+    executor = concurrent.futures.ThreadPoolExecutor(1)
+    job = executor.submit(result_of, nap(), loop)
+    time.sleep(0.1)
+    truth.tell(STATE)
+    job.result()
+
+
+async def main_join():
+    """The loop waits for the end of a thread, which waits for the loop."""
+    thread = threading.Thread(target=result_of, args=(nap(), asyncio.get_running_loop()), daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    truth.tell(STATE)
+    thread.join()
+
+
+async def main_helped():
+    """No deadlock: a thread waits for a healthy loop, and the loop for a thread that only sleeps."""
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=result_of, args=(nap(), loop), daemon=True).start()
+    await asyncio.sleep(0.1)
+    truth.tell(STATE)
+    concurrent.futures.ThreadPoolExecutor(1).submit(time.sleep, SECONDS).result()
+
+
+async def with_connection(engine):
+    connection = engine.connect()
+    await asyncio.sleep(SECONDS)
+    connection.close()
+
+
+async def main_pool(hold_all):
+    import sqlalchemy
+    from sqlalchemy.pool import QueuePool
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool, pool_size=2, max_overflow=1,
+                                      pool_timeout=SECONDS)
+    tasks = [spawn(with_connection(engine), "holder-%d" % i) for i in range(3 if hold_all else 2)]
+    hidden = [] if hold_all else [engine.connect()]
+    KEPT.extend(hidden)
+    del hidden
+    await asyncio.sleep(0.1)
+    truth.tell(STATE, checked_out=3, limit=3)
+    engine.connect()
+    return tasks
+
+
 STATES = {
+    "own": lambda: asyncio.run(main_own()),
+    "own-timeout": lambda: asyncio.run(main_own(SECONDS)),
+    "own-later": lambda: asyncio.run(main_own_later()),
+    "threads": main_threads,
+    "worker": lambda: asyncio.run(main_worker()),
+    "join": lambda: asyncio.run(main_join()),
+    "helped": lambda: asyncio.run(main_helped()),
+    "pool": lambda: asyncio.run(main_pool(True)),
+    "pool-wait": lambda: asyncio.run(main_pool(False)),
     "resources": lambda: asyncio.run(main_resources()),
     "lost": lambda: asyncio.run(main_lost()),
     "orphan": lambda: asyncio.run(main_orphan()),

@@ -129,6 +129,7 @@ static inline void world_threads(struct world *w)
 	w->threads[0].os.tid = 4242;
 	w->threads[1].os.tid = 4250;
 	for (int i = 0; i < 2; i++) {
+		w->threads[i].waits_for_loop = SNAP_NONE;
 		w->threads[i].os.have_stat = true;
 		w->threads[i].os.stat.state = 'S';
 	}

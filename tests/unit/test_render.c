@@ -327,7 +327,7 @@ static void check_loop(const json_t *loop)
 		    "held_bound same_callback lag_s threshold_s select batch ready timers "
 		    "timers_late timers_worst_late_s timers_next_s fds executor tasks "
 		    "current_task who what advice evidence flags groups resources ready_sample "
-		    "timers_worst_callback timers_cancelled");
+		    "timers_worst_callback timers_cancelled deadlock");
 	assert_keys(get(loop, "select"), "entered_s_ago timeout_s");
 	assert_keys(get(loop, "tasks"), "total read torn pending running unowned created_per_s "
 					"orphans under_retry growth_per_s");
@@ -365,7 +365,7 @@ static void check_lists(const json_t *root)
 	{
 		assert_keys(part, "id name os_name state on_cpu_ratio run_queue_ratio system_call "
 				  "system_call_args wchan has_gil waits_for_gil interpreter loop "
-				  "frames");
+				  "waits_for_loop frames");
 		json_array_foreach(get(part, "frames"), j, inner) assert_keys(
 			inner, "kind function qualname file line own async task locals");
 	}
