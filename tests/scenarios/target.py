@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One target: started, its truth read, left alone until the look, ended with all its children."""
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from interpreters import environment
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.environ.get("STALLSCOPE") or os.path.join(HERE, "..", "..", "build", "stallscope")
+START = 45  # seconds that a target may take to tell the truth
+
+numbers = iter(range(1, 1 << 20))
+numbers_lock = threading.Lock()
+
+
+class Failure(Exception):
+    """Of the target or of the program, not of a verdict."""
+
+
+@contextlib.contextmanager
+def nothing():
+    yield
+
+
+def tail(file):
+    file.seek(0)
+    lines = file.read().decode(errors="replace").strip().splitlines()
+    return " | ".join(lines[-3:])[-300:]
+
+
+class Target:
+    def __init__(self, interpreter, state, services):
+        self.interpreter, self.state = interpreter, state
+        root = interpreter.root.rstrip("/")
+        self.scratch = tempfile.mkdtemp(prefix="stallscope-", dir=root + "/tmp")
+        os.chmod(self.scratch, 0o777)
+        self.errors = tempfile.TemporaryFile()
+        variables = environment(TMPDIR=self.scratch[len(root):], **services.addresses())
+        command = interpreter.command + [interpreter.files() + "/stage.py", state.file, state.function]
+        if "resolver" in state.needs:
+            command = self.with_resolver(command, variables)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=self.errors, env=variables, cwd="/", start_new_session=True)
+        self.truth = {}
+        try:
+            self.truth = self.read_truth()
+        except BaseException:
+            self.close()
+            raise
+        self.pid = self.truth["pid"]
+
+    def with_resolver(self, command, variables):
+        """In a mount namespace of its own, where resolv.conf names nobody but one of us."""
+        with numbers_lock:
+            number = next(numbers)
+        address = "127.77.%d.%d" % (os.getpid() % 250 + 1, number % 250 + 1)
+        variables["SCENARIO_RESOLVER"] = address
+        file = os.path.join(self.scratch, "resolv.conf")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write("nameserver %s\noptions timeout:30 attempts:2\n" % address)
+        return ["unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', file,
+                self.interpreter.resolv_conf()] + command
+
+    def read_truth(self):
+        ready = select.select([self.process.stdout], [], [], START)[0]
+        line = self.process.stdout.readline() if ready else b""
+        if not line:
+            raise Failure("the target told nothing: %s" % tail(self.errors))
+        return json.loads(line)
+
+    def settle(self):
+        wait = self.truth["started"] + self.state.settle - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+
+    def waits_for_a_cpu(self):
+        """Nanoseconds so far, as the kernel counts them."""
+        try:
+            with open("/proc/%d/schedstat" % self.pid, encoding="ascii") as file:
+                return int(file.read().split()[1])
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def look(self, *options):
+        """The document of one look, and whether others took the CPUs meanwhile."""
+        before, began = self.waits_for_a_cpu(), time.monotonic()
+        command = [PROGRAM, "dump", "-f", "json", *options, str(self.pid)]
+        try:
+            result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20,
+                                    check=False)
+        except subprocess.TimeoutExpired:
+            raise Failure("stallscope did not end within 20 s")
+        crowded = self.waits_for_a_cpu() - before > 0.25e9 * (time.monotonic() - began)
+        if result.returncode != 0:
+            raise Failure("stallscope: status %d: %s" % (result.returncode, result.stderr.strip()[-200:]))
+        return json.loads(result.stdout), crowded
+
+    def close(self):
+        for path, value in self.truth.get("undo", []):
+            with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as file:
+                file.write(value)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+        for path in self.truth.get("rmdir", []):
+            self.remove_group(path)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.errors.close()
+
+    @staticmethod
+    def remove_group(path):
+        """A control group is busy until the last of its processes is reaped."""
+        for _ in range(50):
+            try:
+                os.rmdir(path)
+                return
+            except FileNotFoundError:
+                return
+            except OSError:
+                time.sleep(0.02)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
