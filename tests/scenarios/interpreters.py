@@ -49,6 +49,9 @@ class Interpreter:
                     return "a resolver of its own needs root and unshare"
                 if not self.resolv_conf():
                     return "no resolv.conf to be covered"
+            elif need.startswith("cgroup:"):
+                if self.root != "/" or not has_controller(need[7:]):
+                    return "no control group of %s here" % need[7:]
             elif need.startswith("tool:"):
                 if not os.path.exists(self.root.rstrip("/") + "/usr/bin/" + need[5:]):
                     return "no %s" % need[5:]
@@ -78,6 +81,18 @@ class Interpreter:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
+
+
+def has_controller(name):
+    """Whether groups can be made there; the unified hierarchy freezes without a controller."""
+    top = "/sys/fs/cgroup"
+    if os.path.isdir(os.path.join(top, name)):
+        return os.access(os.path.join(top, name), os.W_OK)
+    try:
+        with open(top + "/cgroup.subtree_control", encoding="ascii") as file:
+            return (name in ("freezer", "unified") or name in file.read().split()) and os.access(top, os.W_OK)
+    except OSError:
+        return False
 
 
 def environment(**more):

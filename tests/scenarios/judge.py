@@ -41,13 +41,13 @@ class Outcome:
     # ---- judging ------------------------------------------------------------------------------------
 
     def judge(self, target, looks):
-        document, crowded = target.look()
+        document, crowded = target.look(*self.state.options)
         while crowded and document["verdict"] not in self.state.verdicts and self.again < 5:
             self.again += 1
             time.sleep(0.3)
-            document, crowded = target.look()
+            document, crowded = target.look(*self.state.options)
         self.compare(document, target.truth)
-        self.later = [target.look()[0]["verdict"] for _ in range(looks - 1)]
+        self.later = [target.look(*self.state.options)[0]["verdict"] for _ in range(looks - 1)]
 
     def compare(self, document, truth):
         state = self.state

@@ -45,7 +45,8 @@ def begin(span=1, **facts):
 def say(**facts):
     facts.setdefault("started", time.monotonic())
     facts.setdefault("thread", threading.get_native_id())
-    facts.update(pid=os.getpid(), version="%d.%d.%d" % sys.version_info[:3])
+    facts.setdefault("pid", os.getpid())
+    facts.update(version="%d.%d.%d" % sys.version_info[:3])
     os.write(1, (json.dumps(facts) + "\n").encode())
 
 
@@ -214,6 +215,7 @@ def load(name):
     """A file of cases by its path: its name must hide no module of the library."""
     spec = importlib.util.spec_from_file_location("cases_" + name, os.path.join(HERE, "cases", name + ".py"))
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
