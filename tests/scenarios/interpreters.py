@@ -10,6 +10,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+NOT_MODULES = ("root", "resolver", "pty")
+
 PROBE = """
 import importlib.util, json, sys
 def there(name):
@@ -30,11 +32,12 @@ class Interpreter:
         self.minor, self.modules = 0, set()
 
     def probe(self, states):
-        names = sorted({need for state in states for need in state.needs if need.partition(":")[0] == need})
+        names = sorted({need for state in states for need in state.needs if ":" not in need and need not in NOT_MODULES})
         found = subprocess.run(self.command + ["-c", PROBE] + names, stdout=subprocess.PIPE, cwd="/",
                                env=environment(), check=True, timeout=60)
         facts = json.loads(found.stdout)
         self.minor, self.modules = facts["minor"], set(facts["modules"])
+        self.files()
 
     def lacks(self, state):
         """Why this interpreter cannot play the state; None when it can."""
@@ -44,6 +47,9 @@ class Interpreter:
             if need == "root":
                 if os.geteuid() != 0:
                     return "needs root"
+            elif need == "pty":
+                if self.root != "/":
+                    return "no terminals in the chroot"
             elif need == "resolver":
                 if os.geteuid() != 0 or not shutil.which("unshare"):
                     return "a resolver of its own needs root and unshare"

@@ -12,7 +12,7 @@ also      more functions that may be named
 peer      True: what.peer is the truth's; path, holder likewise
 flags     have to be there
 loops     the verdicts of all loops, sorted
-needs     modules; service:NAME, tool:NAME, root, resolver, cgroup:CONTROLLER
+needs     modules; service:NAME, tool:NAME, root, resolver, pty, cgroup:CONTROLLER
 settle    seconds from the truth to the look
 cpu       the target burns a CPU: such ones run one at a time
 core      belongs to the core that every interpreter runs
@@ -50,6 +50,7 @@ def stalled(name, kinds, library=ANY, **rest):
 
 
 def burning(name, kinds, library=ANY, **rest):
+    rest.setdefault("settle", 0.4)
     state(name, "STALLED", kinds, library=library, cpu=True, **rest)
 
 
@@ -175,7 +176,7 @@ stalled("threads.process_executor", "future.wait", "concurrent.futures concurren
 stalled("threads.import_slow", "import sleep", also=("<module>",))
 stalled("threads.import_locked", "import", settle=0.8)
 state("threads.debugger", "STALLED", "debugger", core=True)
-state("threads.debugger_tty", "STALLED", "debugger")
+state("threads.debugger_tty", "STALLED", "debugger", needs="pty")
 state("threads.nested_selector", "STALLED", "nested blocked.loop.nested blocked.io.socket")
 state("threads.nested_run", "STALLED", "nested", core=True)
 stalled("threads.nested_new_thread", "future.wait", "concurrent.futures concurrent concurrent.futures._base")
@@ -435,10 +436,11 @@ burning("cpu_more.xmltodict_parse", "cpu.parse", "xmltodict", needs="xmltodict")
 burning("cpu_more.dateutil_parse", "cpu.parse", "dateutil dateutil.parser", needs="dateutil")
 burning("cpu_more.bcrypt_hash", "cpu.crypto", "bcrypt", needs="bcrypt")
 burning("cpu_more.argon2_hash", "cpu.crypto", "argon2", needs="argon2")
+burning("cpu_more.argon2_threads", "cpu.crypto", "argon2", needs="argon2")
 burning("cpu_more.rsa_key", "cpu.crypto", "cryptography", needs="cryptography")
 burning("cpu_more.jwt_encode", "cpu.crypto", "jwt", needs="jwt cryptography")
 burning("cpu_more.brotli_compress", "cpu.compress", needs="brotli")
-burning("cpu_more.zstd_compress", "cpu.compress", needs="zstd")
+burning("cpu_more.zstd_compress", "cpu.compress", needs="zstandard")
 burning("cpu_more.pil_resize", "cpu.image", "PIL", needs="PIL")
 burning("cpu_more.pil_save", "cpu.image", "PIL", needs="PIL")
 burning("cpu_more.numpy_dot", "cpu.numeric", needs="numpy")

@@ -15,6 +15,7 @@ from interpreters import environment
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.environ.get("STALLSCOPE") or os.path.join(HERE, "..", "..", "build", "stallscope")
+UNSURE = 75  # the status of a look that came to no consistent picture; it prints what it has
 START = 45  # seconds that a target may take to tell the truth
 
 numbers = iter(range(1, 1 << 20))
@@ -81,25 +82,34 @@ class Target:
         if wait > 0:
             time.sleep(wait)
 
-    def waits_for_a_cpu(self):
-        """Nanoseconds so far, as the kernel counts them."""
+    def cpu_times(self):
+        """On a CPU, waiting for one, and whether it wants one now. The wait is counted when it
+        ends: one that gets no CPU at all waits for nothing, by that count."""
         try:
             with open("/proc/%d/schedstat" % self.pid, encoding="ascii") as file:
-                return int(file.read().split()[1])
+                ran, waited = map(int, file.read().split()[:2])
+            with open("/proc/%d/stat" % self.pid, "rb") as file:
+                return ran / 1e9, waited / 1e9, file.read().rpartition(b")")[2].split()[0] == b"R"
         except (OSError, IndexError, ValueError):
-            return 0
+            return 0, 0, False
+
+    def crowded(self, before, seconds):
+        """Whether others took the CPUs from it."""
+        after = self.cpu_times()
+        return after[1] - before[1] > 0.25 * seconds or (
+            before[2] and after[2] and after[0] - before[0] < 0.5 * seconds)
 
     def look(self, *options):
         """The document of one look, and whether others took the CPUs meanwhile."""
-        before, began = self.waits_for_a_cpu(), time.monotonic()
+        before, began = self.cpu_times(), time.monotonic()
         command = [PROGRAM, "dump", "-f", "json", *options, str(self.pid)]
         try:
             result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20,
                                     check=False)
         except subprocess.TimeoutExpired:
             raise Failure("stallscope did not end within 20 s")
-        crowded = self.waits_for_a_cpu() - before > 0.25e9 * (time.monotonic() - began)
-        if result.returncode != 0:
+        crowded = self.crowded(before, time.monotonic() - began)
+        if result.returncode not in (0, UNSURE) or not result.stdout:
             raise Failure("stallscope: status %d: %s" % (result.returncode, result.stderr.strip()[-200:]))
         return json.loads(result.stdout), crowded
 

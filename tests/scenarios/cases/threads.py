@@ -493,8 +493,9 @@ async def deadlock_threads_with():
 
 
 async def ask_other(other, meet):
-    """As deadlock_loops: both loops ask each other and wait."""
-    await asyncio.get_running_loop().run_in_executor(None, meet.wait)
+    """Both loops are held here at the same time; then each asks the other one and waits."""
+    await settled()
+    meet.wait()
     future = ask_loop(other)
     if threading.current_thread() is threading.main_thread():
         begin()
