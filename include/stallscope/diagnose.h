@@ -33,6 +33,23 @@ enum verdict_id {
 #undef X
 };
 
+/* Said beside the verdict, never instead of it: X(name, word). explain.c has what they mean. */
+#define FLAG_LIST(X)                \
+	X(GROWING, "GROWING")       \
+	X(UNOWNED, "UNOWNED")       \
+	X(EXEC_FULL, "EXEC-FULL")   \
+	X(DEBUG_MODE, "DEBUG-MODE") \
+	X(MULTI_LOOP, "MULTI-LOOP") \
+	X(FD_LIMIT, "FD-LIMIT")     \
+	X(ORPHAN, "ORPHAN")         \
+	X(NESTED, "NESTED")
+
+enum flag_id {
+#define X(name, word) FLAG_##name,
+	FLAG_LIST(X) FLAG_COUNT
+#undef X
+};
+
 enum confidence { CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH, CONFIDENCE_CERTAIN };
 
 #define EVIDENCE_MAX 10u
@@ -52,7 +69,10 @@ struct culprit {
 	const char *system_call; /* name, NULL when running or unknown */
 	char library[64];	 /* top-level package that was called, "" unknown */
 	const char *title;	 /* of the catalogue row that named it, NULL none */
+	const char *rule_kind;	 /* "py", "ccall"; NULL without a row */
 	const char *rule;	 /* its pattern */
+	char leaf_name[140];	 /* "ccall time!sleep", or the innermost frame's function */
+	const char *leaf_title;	 /* of the leaf's row where that decided the category; or NULL */
 	const char *category, *advice;
 	char source[512];  /* the line of `frame`, safe; "" when it cannot be had */
 	bool source_newer; /* the file changed after the process began */
@@ -70,6 +90,11 @@ struct verdict {
 	double on_cpu, run_queue; /* ratio over the looks, < 0 unknown */
 	double callback_s;	  /* OVERLOADED: mean cost of a callback */
 	double turn_s;		  /* OVERLOADED: length of one turn of the loop */
+	unsigned episodes;	  /* CHOPPY: holds seen */
+	uint32_t site_count;	  /* WAITING: tasks at the site */
+	uint32_t site_task;	  /* one of them, SNAP_NONE */
+	uint32_t other;		  /* DEADLOCK: the thread at the other end, SNAP_NONE */
+	unsigned flags;		  /* 1u << FLAG_... */
 	struct culprit culprit;
 	struct evidence evidence[EVIDENCE_MAX];
 	size_t n_evidence;
@@ -84,6 +109,7 @@ struct diagnosis {
 	enum verdict_id worst;
 	uint32_t worst_loop; /* SNAP_NONE: the process itself */
 	double window_s;     /* first to last look */
+	double since_s;	     /* the full look, which the stack is of, to the last */
 	size_t n_looks;	     /* per loop */
 };
 
@@ -95,12 +121,17 @@ struct diagnose_options {
 struct diagnosis *diagnose(const struct snapshot *snap, const struct diagnose_options *options);
 void diagnosis_destroy(struct diagnosis *d);
 
-/* True when another look could not change the verdict: `dump` may end. */
-bool diagnosis_certain(const struct snapshot *snap, const struct diagnosis *d);
+/*
+ * How much longer to look, in ns, when for_ns were given in all: 0 when another look could not
+ * change the verdict. Of for_ns 0, one look, it is 0 unless that one look cannot tell a callback
+ * that computes from one that gets no CPU.
+ */
+int64_t diagnosis_wants(const struct snapshot *snap, const struct diagnosis *d, int64_t for_ns);
 
 const char *verdict_word(enum verdict_id id);
 bool verdict_unhealthy(enum verdict_id id);
 const char *confidence_word(enum confidence c);
+const char *flag_word(enum flag_id id);
 
 /* ---- what the words mean (explain.c) ----------------------------------------------------- */
 

@@ -155,6 +155,7 @@ struct snap_thread {
 	bool waits_for_gil;	 /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
 	uint32_t loop;		 /* that runs in it, SNAP_NONE */
 	uint32_t waits_for_loop; /* it sleeps until this loop has run a coroutine, SNAP_NONE */
+	bool inherited_loop;	 /* forked out of a running loop, whose frames are still here */
 	struct snap_stack stack;
 	bool stack_failed;
 	bool have_call;
@@ -308,6 +309,7 @@ struct snap_loop {
 	struct snap_wait_fd wait; /* the descriptor that tells most, of blocked.fds */
 	struct snap_blocked blocked;
 	uint32_t outer; /* a loop whose callback runs this one (nested), SNAP_NONE */
+	bool nested;	/* runs inside one of its own callbacks: run is the innermost turn */
 	uint32_t tasks, tasks_torn;
 	uint32_t unowned, orphans; /* of its tasks: nobody awaits them; nothing will wake them */
 	uint32_t owners_unknown;   /* tasks of which it cannot be told who awaits them */
@@ -423,6 +425,7 @@ struct snapshot {
 	struct snap_look *looks; /* oldest first, loops interleaved */
 	struct snap_problem *problems;
 	size_t n_codes, n_frames, n_threads, n_loops, n_tasks, n_looks, n_problems;
+	int64_t tasks_made; /* so far, where no loop runs; -1 unknown */
 	size_t tasks_found; /* addresses seen; n_tasks of them are here */
 	size_t tasks_torn;
 };
@@ -443,6 +446,9 @@ bool snapshot_take(struct python *py, const struct process *proc,
 /* Appends a light look to a snapshot's series: a few reads, no tasks. src: source_again(). */
 bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,
 		   struct error *err);
+
+/* Puts the series of an older snapshot of the same process before that of a new one. */
+void snapshot_keep_looks(struct snapshot *snap, const struct snapshot *before);
 
 /* The series as a note for source_save(), and back. */
 void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out);

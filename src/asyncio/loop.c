@@ -134,14 +134,10 @@ static void forget_loop(struct aio_loop *loop)
 
 bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_loop *ret)
 {
-	static const char *const names[] = {"_ready",
-					    "_scheduled",
-					    "_selector",
-					    "_default_executor",
-					    "_debug",
-					    "_stopping",
-					    "_timer_cancelled_count"};
-	uint64_t v[ARRAY_SIZE(names)];
+	static const char *const names[] = {
+		"_ready", "_scheduled", "_selector", "_default_executor", "_debug", "_stopping"};
+	static const char *const more[] = {"_timer_cancelled_count"};
+	uint64_t v[ARRAY_SIZE(names)], cancelled;
 
 	memset(ret, 0, sizeof(*ret));
 	forget_loop(ret);
@@ -165,7 +161,9 @@ bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_l
 	ret->stopping = py_bool(py, v[5]);
 	if (rd_take(&py->rd))
 		return false;
-	if (v[6] && !py_int(py, v[6], &ret->timers_cancelled))
-		rd_take(&py->rd); /* the rest does not depend on it */
+	/* the rest does not depend on it: recordings of old do not have it */
+	if (py_attrs(py, address, more, 1, &cancelled) && cancelled)
+		py_int(py, cancelled, &ret->timers_cancelled);
+	rd_take(&py->rd);
 	return true;
 }

@@ -5,6 +5,12 @@
 #include "stallscope/asyncio.h"
 #include "stallscope/utf8.h"
 
+/* nest_asyncio puts its own in the place of asyncio's, with the same names but no counters. */
+static bool is_nest(const struct py_code *code)
+{
+	return str_ends_with(code->file, "/nest_asyncio.py");
+}
+
 bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 {
 	const struct py_code *code;
@@ -13,7 +19,7 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 		return false;
 	code = &py->codes[frame->code];
 	return !strcmp(code->name, "_run_once") &&
-	       str_ends_with(code->file, "asyncio/base_events.py");
+	       (str_ends_with(code->file, "asyncio/base_events.py") || is_nest(code));
 }
 
 static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
@@ -41,16 +47,23 @@ static void read_batch(struct python *py, const struct py_frame *frame, struct a
 	double number;
 	uint64_t handle;
 
-	if (!local_number(py, frame, "ntodo", &number) || number < 0 || number > sane)
+	handle = python_local(py, frame, "handle");
+	if (handle && !py->rd.failed && !py_is_none(py, handle))
+		run->handle = handle;
+	if (is_nest(&py->codes[frame->code])) {
+		run->have_batch = run->handle != 0;
+		run->ntodo = run->have_batch;
 		return;
+	}
+	if (!local_number(py, frame, "ntodo", &number) || number < 0 || number > sane) {
+		run->handle = 0;
+		return;
+	}
 	run->have_batch = true;
 	run->ntodo = (int64_t)number;
 	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
 	if (local_number(py, frame, "i", &number) && number >= 0 && number < sane)
 		run->index = (int64_t)number;
-	handle = python_local(py, frame, "handle");
-	if (handle && !py->rd.failed && !py_is_none(py, handle))
-		run->handle = handle;
 }
 
 bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret)

@@ -16,6 +16,7 @@
 #include "stallscope/utf8.h"
 
 #define LOOK_STEP_NS 20000000 /* between light looks */
+#define LOOKS_MOST   2000     /* of them; who looks for long looks less often */
 #define RETAKES_MAX  3	      /* full looks at stalls that began while we looked */
 #define NOTE_HOST    "host"
 #define NOTE_LOOKS   "looks"
@@ -36,14 +37,6 @@ static void nap(int64_t ns)
 		;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 static void judge(struct look *k)
 {
 	struct diagnose_options options = {k->o->threshold_ns};
@@ -59,6 +52,8 @@ static bool take(struct look *k, struct error *err)
 
 	if (!snapshot_take(k->target->py, k->target->proc, &options, &snap, err))
 		return false;
+	if (k->snap)
+		snapshot_keep_looks(snap, k->snap);
 	snapshot_destroy(k->snap);
 	k->snap = snap;
 	judge(k);
@@ -82,17 +77,22 @@ static bool stall_began(const struct look *k)
 	return false;
 }
 
+static int64_t look_step(const struct options *o)
+{
+	int64_t step = o->for_ns / LOOKS_MOST;
+
+	return step > LOOK_STEP_NS ? step : LOOK_STEP_NS;
+}
+
 static bool watch(struct look *k, struct error *err)
 {
 	struct source *light = source_again(k->target->src);
-	int64_t deadline = now_ns() + k->o->for_ns;
+	int64_t step = look_step(k->o), left;
 	int retakes = 0;
 	bool ok = true;
 
-	while (ok && !diagnosis_certain(k->snap, k->d) && now_ns() < deadline) {
-		int64_t left = deadline - now_ns();
-
-		nap(left < LOOK_STEP_NS ? left : LOOK_STEP_NS);
+	while (ok && (left = diagnosis_wants(k->snap, k->d, k->o->for_ns)) > 0) {
+		nap(left < step ? left : step);
 		ok = snapshot_look(k->target->py, light, k->snap, err);
 		judge(k);
 		if (ok && stall_began(k) && retakes++ < RETAKES_MAX) {

@@ -36,10 +36,23 @@ static const struct verdict blank = {
 	.on_cpu = -1,
 	.run_queue = -1,
 	.callback_s = -1,
+	.site_task = SNAP_NONE,
+	.other = SNAP_NONE,
 	.culprit = {.frame = SNAP_NONE, .leaf = SNAP_NONE, .task = SNAP_NONE, .holder = SNAP_NONE},
 	.title = "",
 	.advice = "",
 };
+
+const char *flag_word(enum flag_id id)
+{
+	static const char *const words[] = {
+#define X(name, word) word,
+		FLAG_LIST(X)
+#undef X
+	};
+
+	return words[id];
+}
 
 static void measure(const struct facts *f, struct verdict *v)
 {
@@ -57,6 +70,12 @@ static void measure(const struct facts *f, struct verdict *v)
 		v->same_callback = f->same_callback;
 }
 
+/* Whether what the loop does at the moment is to blame for anything. */
+static bool holds(enum verdict_id id)
+{
+	return id != VERDICT_HEALTHY && id != VERDICT_WAITING && id != VERDICT_BUSY;
+}
+
 static void judge_loop(const struct snapshot *snap, uint32_t i, int64_t threshold_ns,
 		       struct verdict *v)
 {
@@ -65,9 +84,13 @@ static void judge_loop(const struct snapshot *snap, uint32_t i, int64_t threshol
 	facts_of_loop(snap, i, threshold_ns, &f);
 	*v = blank;
 	measure(&f, v);
+	f.culprit = &v->culprit;
 	if (f.loop->phase == SNAP_CALLBACKS || f.loop->phase == SNAP_PROCESSING)
 		find_culprit(&f, v);
 	rules_loop(&f, v);
+	v->flags = flags_of_loop(&f);
+	if (!holds(v->id))
+		v->culprit = blank.culprit;
 }
 
 static void find_worst(struct diagnosis *d)
@@ -82,15 +105,21 @@ static void find_worst(struct diagnosis *d)
 	}
 }
 
+static double window(uint64_t from, uint64_t to)
+{
+	return to > from ? (double)(to - from) / 1e9 : 0;
+}
+
 static void count_looks(const struct snapshot *snap, struct diagnosis *d)
 {
 	size_t loops = snap->n_loops ? snap->n_loops : 1;
+	const struct snap_look *last = &snap->looks[snap->n_looks - 1];
 
 	d->n_looks = snap->n_looks ? snap->n_looks / loops : 1;
 	if (snap->n_looks > 1)
-		d->window_s = (double)(snap->looks[snap->n_looks - 1].clock_ns -
-				       snap->looks[0].clock_ns) /
-			      1e9;
+		d->window_s = window(snap->looks[0].clock_ns, last->clock_ns);
+	if (snap->n_looks > 1)
+		d->since_s = window(snap->clock_ns, last->clock_ns);
 }
 
 struct diagnosis *diagnose(const struct snapshot *snap, const struct diagnose_options *options)
@@ -123,27 +152,68 @@ void diagnosis_destroy(struct diagnosis *d)
 	free(d);
 }
 
-/* Neither on CPU nor asleep: a short window cannot tell a busy callback from a starved one. */
-static bool contended(const struct verdict *v)
+/* ---- when to end ----------------------------------------------------------------------------- */
+
+#define MS INT64_C(1000000)
+
+/*
+ * How long the looks at a held loop must last for schedstat to tell waiting from computing from
+ * getting no CPU: a few ticks; where others want the same CPU, or a quota is dealt out in periods
+ * of 100 ms, some of those; a collection of garbage may be a short part of what runs.
+ */
+static int64_t enough_ns(const struct snapshot *snap, uint32_t loop, const struct verdict *v)
 {
-	return v->run_queue > 0.1;
+	if (snap->threads[snap->loops[loop].thread].os.stat.state == 'R' &&
+	    snap->limits.cpu_quota_cores > 0)
+		return 250 * MS;
+	if (v->run_queue > 0.1)
+		return 110 * MS;
+	return !strcmp(v->kind, "gc") ? 60 * MS : 15 * MS;
 }
 
-bool diagnosis_certain(const struct snapshot *snap, const struct diagnosis *d)
+/* Of a held loop whose thread is runnable one look does not say whether it runs. */
+static bool is_runnable(const struct snapshot *snap, const struct diagnosis *d)
 {
-	static const double enough_s = 0.015; /* for schedstat to tell blocked from busy */
-	static const double longer_s = 0.1;   /* ... when others want the same CPU */
+	for (size_t i = 0; i < d->n; i++)
+		if (d->loops[i].id == VERDICT_STALLED &&
+		    snap->threads[snap->loops[i].thread].os.stat.state == 'R')
+			return true;
+	return false;
+}
 
-	switch (d->worst) {
-	case VERDICT_STOPPED:
-	case VERDICT_TRACED:
-	case VERDICT_NO_LOOP:
-		return true;
+/* Who gives a second or more wants to know whether short holds come again. */
+static bool may_be_choppy(const struct verdict *v, int64_t since_ns, int64_t for_ns)
+{
+	static const int64_t long_ns = 1000 * MS;
+
+	return for_ns >= long_ns && v->held_ns + since_ns < long_ns;
+}
+
+int64_t diagnosis_wants(const struct snapshot *snap, const struct diagnosis *d, int64_t for_ns)
+{
+	int64_t all_ns = aio_ns(d->window_s), since_ns = aio_ns(d->since_s), enough;
+	const struct verdict *v = d->worst_loop == SNAP_NONE ? NULL : &d->loops[d->worst_loop];
+
+	if (d->worst == VERDICT_TRACED && snap->n_loops && for_ns)
+		return since_ns < 25 * MS ? 25 * MS - since_ns : 0;
+	if (!v || v->id == VERDICT_DEADLOCK)
+		return 0;
+	enough = enough_ns(snap, d->worst_loop, v);
+	if (!for_ns)
+		return is_runnable(snap, d) && since_ns < enough ? enough - since_ns : 0;
+	if (all_ns >= for_ns)
+		return 0;
+	switch (v->id) {
 	case VERDICT_STALLED:
+		if (may_be_choppy(v, since_ns, for_ns))
+			break;
+		return since_ns < enough ? enough - since_ns : 0;
 	case VERDICT_OVERLOADED:
-		return snap->n_looks > snap->n_loops &&
-		       d->window_s >= (contended(&d->loops[d->worst_loop]) ? longer_s : enough_s);
+		return since_ns < enough ? enough - since_ns : 0;
+	case VERDICT_STARVED:
+		return since_ns < 110 * MS ? 110 * MS - since_ns : 0;
 	default:
-		return false;
+		break;
 	}
+	return for_ns - all_ns;
 }

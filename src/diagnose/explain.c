@@ -309,6 +309,11 @@ static const struct explanation table[] = {
 	 "Look at the code that was to complete it: set the result in a finally, wait under a "
 	 "timeout.",
 	 ""},
+	{EXPLAIN_FLAG, "NESTED", "", "the loop runs inside one of its own callbacks",
+	 "nest_asyncio, or a patch like it, runs the loop again inside a callback: the loop turns, "
+	 "but the task of that callback waits, and those that nest deeper hold it up.",
+	 "The stack has a second _run_once of the same loop.",
+	 "Await the coroutine instead of running the loop for it.", ""},
 };
 
 const struct explanation *explanations(size_t *n)

@@ -48,67 +48,148 @@ static void compare(struct facts *f, const struct snap_look *before, const struc
 		f->index_moved = true;
 }
 
-static void ratios(struct facts *f, const struct snap_look *first, const struct snap_look *last)
+static double clipped(double ratio)
+{
+	return ratio > 1 ? 1 : ratio;
+}
+
+/* Shares of the time between two looks that the thread ran, and waited for a CPU. */
+static bool ratios(const struct snap_look *first, const struct snap_look *last, double *on_cpu,
+		   double *run_queue)
 {
 	static const double too_short_ns = 2e6;
 	double window = (double)(last->clock_ns - first->clock_ns);
 
+	*on_cpu = *run_queue = -1;
 	if (!first->have_sched || !last->have_sched || window < too_short_ns ||
 	    last->on_cpu_ns < first->on_cpu_ns || last->run_queue_ns < first->run_queue_ns)
-		return;
-	f->on_cpu = (double)(last->on_cpu_ns - first->on_cpu_ns) / window;
-	f->run_queue = (double)(last->run_queue_ns - first->run_queue_ns) / window;
-	if (f->on_cpu > 1)
-		f->on_cpu = 1;
-	if (f->run_queue > 1)
-		f->run_queue = 1;
+		return false;
+	*on_cpu = clipped((double)(last->on_cpu_ns - first->on_cpu_ns) / window);
+	*run_queue = clipped((double)(last->run_queue_ns - first->run_queue_ns) / window);
+	return true;
 }
 
-static void walk_looks(struct facts *f)
+/* ---- the whole series ---------------------------------------------------------------------- */
+
+static void count_episode(struct facts *f, const struct snap_look *l, double *last_end)
+{
+	if (held_at(l) > f->worst_held_ns)
+		f->worst_held_ns = held_at(l);
+	if (held_at(l) < f->threshold_ns || l->end_time == *last_end)
+		return;
+	*last_end = l->end_time;
+	f->episodes++;
+}
+
+static void walk_all(struct facts *f)
 {
 	const struct snap_look *first = NULL, *last = NULL;
+	double last_end = 0;
 
 	for (size_t i = 0; i < f->snap->n_looks; i++) {
 		const struct snap_look *l = &f->snap->looks[i];
 
 		if (l->loop != f->loop->run.loop)
 			continue;
-		f->looks++;
-		f->gil_looks += l->waits_for_gil;
-		if (held_at(l) > f->worst_held_ns)
-			f->worst_held_ns = held_at(l);
-		if (l->found && l->end_time <= 0 && l->state != 'R')
-			f->waited = true;
+		f->all_looks++;
+		f->select_looks += l->found && l->end_time <= 0 && l->state != 'R';
+		count_episode(f, l, &last_end);
 		measure_batch(f, l);
-		if (last)
-			compare(f, last, l);
-		else
-			first = l;
+		first = first ? first : l;
 		last = l;
 	}
-	if (f->looks < 2)
+	if (!first || f->all_looks < 2 || last->clock_ns <= first->clock_ns)
+		return;
+	f->all_window_s = (double)(last->clock_ns - first->clock_ns) / 1e9;
+	ratios(first, last, &f->all_on_cpu, &f->all_run_queue);
+	if (last->majflt >= first->majflt)
+		f->majflt_per_s = (double)(last->majflt - first->majflt) / f->all_window_s;
+}
+
+/* ---- since the full look -------------------------------------------------------------------- */
+
+static void count_look(struct facts *f, const struct snap_look *l, uint64_t *holder)
+{
+	f->looks++;
+	f->runnable_looks += l->state == 'R';
+	f->gc_looks += l->gc;
+	if (!l->waits_for_gil)
+		return;
+	if (f->gil_looks++ && *holder != l->gil_holder)
+		f->one_gil_holder = false;
+	*holder = l->gil_holder;
+}
+
+static void walk_since(struct facts *f)
+{
+	const struct snap_look *first = NULL, *last = NULL;
+	uint64_t holder = 0;
+
+	f->one_gil_holder = true;
+	for (size_t i = 0; i < f->snap->n_looks; i++) {
+		const struct snap_look *l = &f->snap->looks[i];
+
+		if (l->loop != f->loop->run.loop || l->clock_ns < f->snap->clock_ns)
+			continue;
+		count_look(f, l, &holder);
+		if (last)
+			compare(f, last, l);
+		first = first ? first : l;
+		last = l;
+	}
+	f->one_gil_holder = f->one_gil_holder && holder;
+	if (!first || f->looks < 2)
 		return;
 	f->window_s = (double)(last->clock_ns - first->clock_ns) / 1e9;
-	f->same_turn = !f->turn_moved;
 	f->same_callback = !f->turn_moved && !f->index_moved;
-	ratios(f, first, last);
+	if (!ratios(first, last, &f->on_cpu, &f->run_queue))
+		return;
+	/*
+	 * The kernel adds the time in a run queue when the thread leaves it: runnable throughout,
+	 * what it did not run it has waited.
+	 */
+	if (f->runnable_looks == f->looks && f->run_queue < 1 - f->on_cpu)
+		f->run_queue = 1 - f->on_cpu;
+	f->slept = !f->runnable_looks && last->on_cpu_ns == first->on_cpu_ns;
 }
 
 void facts_of_loop(const struct snapshot *snap, uint32_t loop, int64_t threshold_ns,
 		   struct facts *ret)
 {
 	struct facts f = {.snap = snap,
+			  .index = loop,
 			  .loop = &snap->loops[loop],
 			  .thread = &snap->threads[snap->loops[loop].thread],
 			  .threshold_ns = threshold_ns,
 			  .on_cpu = -1,
 			  .run_queue = -1,
+			  .all_on_cpu = -1,
+			  .all_run_queue = -1,
 			  .callback_s = -1};
 
-	walk_looks(&f);
+	walk_all(&f);
+	walk_since(&f);
 	f.state = f.thread->os.have_stat ? f.thread->os.stat.state : 0;
 	f.held_now = f.loop->have_held && f.loop->held_ns >= threshold_ns;
 	*ret = f;
+}
+
+bool facts_late(const struct facts *f)
+{
+	return f->held_now || f->worst_held_ns >= f->threshold_ns ||
+	       aio_ns(f->loop->info.worst_late) >= f->threshold_ns;
+}
+
+uint32_t find_frame(const struct snapshot *s, const struct snap_stack *stack, const char *file,
+		    const char *function)
+{
+	for (uint32_t i = 0; i < stack->n; i++) {
+		const struct snap_code *c = snap_code_of(s, snap_frame_at(s, stack, i));
+
+		if (!strcmp(c->function, function) && str_ends_with(c->file, file))
+			return stack->first + i;
+	}
+	return SNAP_NONE;
 }
 
 void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)

@@ -1,46 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* facts.h - what the rules look at: the facts of one loop over the series of looks */
+/*
+ * facts.h - what the rules look at: the facts of one loop over the series of looks
+ *
+ * The series has looks before the full one when a stall began while we looked and a new full
+ * look was taken of it. "Since" facts begin at the full look, which the stack and the tasks
+ * are of; "all" facts are of the whole series.
+ */
 #ifndef STALLSCOPE_DIAGNOSE_FACTS_H
 #define STALLSCOPE_DIAGNOSE_FACTS_H
 
+#include "stallscope/culprits.h"
 #include "stallscope/diagnose.h"
 
 struct facts {
 	const struct snapshot *snap;
+	uint32_t index;			  /* of the loop; SNAP_NONE for rules of the process */
 	const struct snap_loop *loop;	  /* NULL for the rules of the whole process */
 	const struct snap_thread *thread; /* NULL likewise */
+	const struct culprit *culprit;	  /* found before the rules are asked; NULL likewise */
 	int64_t threshold_ns;
+	char state; /* of the thread, 0 unknown */
 
-	size_t looks; /* of this loop */
+	/* since the full look, which counts */
+	size_t looks;
 	double window_s;
-	int64_t worst_held_ns;	  /* over the looks */
 	bool held_now;		  /* held >= threshold at the full look */
-	bool same_turn;		  /* every look saw the same end_time */
-	bool same_callback;	  /* ... and the same index and handle */
+	bool same_callback;	  /* every look saw the same turn, position and handle */
 	bool index_moved;	  /* the same turn, another callback */
 	bool turn_moved;	  /* another turn */
-	bool waited;		  /* a look found it waiting in select */
 	double on_cpu, run_queue; /* ratio, < 0 unknown */
-	int64_t max_batch;	  /* largest ntodo seen */
-	double callback_s;	  /* mean cost of a callback, < 0 unknown */
-	double turn_s;		  /* how long a turn takes: observed or projected */
-	size_t gil_looks;	  /* looks that found the thread waiting for the GIL */
-	char state;		  /* of the thread, 0 unknown */
+	bool slept;		  /* the thread has not run between the looks */
+	size_t runnable_looks;	  /* state R */
+	size_t gil_looks;	  /* that found the thread waiting for the GIL */
+	bool one_gil_holder;	  /* ... held by the same thread in all of them */
+	size_t gc_looks;	  /* that found the garbage collector at work */
+
+	/* of the whole series */
+	size_t all_looks;
+	double all_window_s;
+	int64_t worst_held_ns;
+	unsigned episodes;   /* distinct holds of the threshold and longer */
+	size_t select_looks; /* that found the loop waiting in select, its thread asleep */
+	double all_on_cpu, all_run_queue;
+	int64_t max_batch; /* largest ntodo seen */
+	double callback_s; /* mean cost of a callback, < 0 unknown */
+	double turn_s;	   /* how long a turn takes: observed or projected */
+	double majflt_per_s;
 };
 
 void facts_of_loop(const struct snapshot *snap, uint32_t loop, int64_t threshold_ns,
 		   struct facts *ret);
 
+/* Late now or in a look: held for the threshold, or a timer overdue by it. */
+bool facts_late(const struct facts *f);
+
 void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Fills v->culprit: the slice of the stack, the own frame, the leaf, the system call. */
+/*
+ * Fills v->culprit. WHO: the slice of the stack, the own frame, the library that was called.
+ * WHAT: the leaf, by the C function that it calls and by the system call (culprit.c).
+ */
 void find_culprit(const struct facts *f, struct verdict *v);
 
-/* The kind, title and advice of a blocking call, by the system call alone. */
+/* The clause, kind and advice of a blocking call, by the system call alone. */
 struct call_kind {
 	const char *call, *kind, *title, *advice;
 };
 const struct call_kind *call_kind(const char *system_call);
+
+/* "waits for the database" for io.db; NULL where the system call says it better. */
+const char *category_clause(const char *category);
+
+/* The first frame of the stack whose function and file's end are these, from the leaf; else
+ * SNAP_NONE. */
+uint32_t find_frame(const struct snapshot *s, const struct snap_stack *stack, const char *file,
+		    const char *function);
+
+/* The name that a reader knows a thread by. */
+static inline const char *snap_thread_name(const struct snap_thread *t)
+{
+	return t->name ? t->name : t->os_name;
+}
 
 #endif

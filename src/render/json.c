@@ -238,7 +238,7 @@ static json_t *who(const struct snapshot *s, const struct verdict *v)
 
 static json_t *rule(const struct culprit *c)
 {
-	return c->rule ? json_sprintf("py %s", c->rule) : json_null();
+	return c->rule ? json_sprintf("%s %s", c->rule_kind, c->rule) : json_null();
 }
 
 static json_t *what(const struct snapshot *s, const struct snap_loop *l, const struct verdict *v)
@@ -248,11 +248,11 @@ static json_t *what(const struct snapshot *s, const struct snap_loop *l, const s
 
 	if (c->leaf == SNAP_NONE)
 		return json_null();
-	object = json_pack(
-		"{so ss so ss so so}", "library", string(c->library[0] ? c->library : NULL),
-		"title", c->title ? c->title : v->title, "rule", rule(c), "leaf",
-		snap_code_of(s, &s->frames[c->leaf])->qualname, "system_call",
-		string(c->system_call), "on_cpu_ratio", number(v->on_cpu >= 0, v->on_cpu));
+	object = json_pack("{so ss so ss so so}", "library",
+			   string(c->library[0] ? c->library : NULL), "title",
+			   c->title ? c->title : v->title, "rule", rule(c), "leaf", c->leaf_name,
+			   "system_call", string(c->system_call), "on_cpu_ratio",
+			   number(v->on_cpu >= 0, v->on_cpu));
 	json_add_wait(object, s, l);
 	return object;
 }
@@ -301,17 +301,13 @@ static json_t *groups(const struct snapshot *s, uint32_t loop)
 	return array;
 }
 
-static json_t *flags(const struct snapshot *s, const struct snap_loop *l)
+static json_t *flags(const struct verdict *v)
 {
-	const struct aio_loop *info = &l->info;
 	json_t *array = json_array();
 
-	if (info->have_executor && info->executor_queued > 0 && info->executor_idle <= 0)
-		json_array_append_new(array, json_string("EXEC-FULL"));
-	if (info->debug)
-		json_array_append_new(array, json_string("DEBUG-MODE"));
-	if (s->n_loops > 1)
-		json_array_append_new(array, json_string("MULTI-LOOP"));
+	for (unsigned i = 0; i < FLAG_COUNT; i++)
+		if (v->flags >> i & 1)
+			json_array_append_new(array, json_string(flag_word((enum flag_id)i)));
 	return array;
 }
 
@@ -466,7 +462,7 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 	json_object_set_new(loop, "what", what(s, l, v));
 	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(loop, "evidence", evidence(v));
-	json_object_set_new(loop, "flags", flags(s, l));
+	json_object_set_new(loop, "flags", flags(v));
 	json_object_set_new(loop, "groups", groups(s, i));
 	return loop;
 }

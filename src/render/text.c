@@ -5,7 +5,6 @@
  */
 #include "text.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,8 +45,6 @@ void text_end_line(struct text *t)
 	strbuf_addch(t->out, '\n');
 	strbuf_reset(&t->line);
 }
-
-#define LINE(t, ...) (strbuf_addf(&(t)->line, __VA_ARGS__), text_end_line(t))
 
 static void color(struct text *t, const char *code)
 {
@@ -99,16 +96,31 @@ static const char *verdict_color(enum verdict_id id)
 /* ---- head
  * ------------------------------------------------------------------------------------------ */
 
+/* Verdicts on a loop that turns, or would: how late it is. */
+static bool has_lag(enum verdict_id id)
+{
+	switch (id) {
+	case VERDICT_OVERLOADED:
+	case VERDICT_HEALTHY:
+	case VERDICT_STARVED:
+	case VERDICT_CHOPPY:
+	case VERDICT_BUSY:
+	case VERDICT_WAITING:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void first_line(struct text *t, const struct verdict *v)
 {
 	strbuf_addf(&t->line, "stallscope: pid %d ", (int)t->s->process->pid);
 	strbuf_addstr(&t->line, verdict_word(v->id));
 	if (v->kind[0])
 		strbuf_addf(&t->line, " %s", v->kind);
-	if (v->id == VERDICT_STALLED && v->have_held)
+	if ((v->id == VERDICT_STALLED || v->id == VERDICT_DEADLOCK) && v->have_held)
 		strbuf_addf(&t->line, " %.2fs", (double)v->held_ns / 1e9);
-	else if (v->id == VERDICT_OVERLOADED || v->id == VERDICT_HEALTHY ||
-		 v->id == VERDICT_STARVED)
+	else if (has_lag(v->id))
 		strbuf_addf(&t->line, " lag=%.*fs", v->lag_ns < 10000000 ? 4 : 2,
 			    (double)v->lag_ns / 1e9);
 	color(t, verdict_color(v->id));
@@ -116,11 +128,6 @@ static void first_line(struct text *t, const struct verdict *v)
 	color(t, "0");
 	strbuf_addch(t->out, '\n');
 	strbuf_reset(&t->line);
-}
-
-static const char *thread_name(const struct snap_thread *thread)
-{
-	return thread->name ? thread->name : thread->os_name;
 }
 
 static void command_line(struct text *t, const struct snap_loop *loop)
@@ -140,7 +147,7 @@ static void command_line(struct text *t, const struct snap_loop *loop)
 		const struct snap_thread *thread = &t->s->threads[loop->thread];
 
 		strbuf_addf(&about, ", %s, thread %s/%d",
-			    loop->info.is_uvloop ? "uvloop" : "asyncio", thread_name(thread),
+			    loop->info.is_uvloop ? "uvloop" : "asyncio", text_thread_name(thread),
 			    thread->os.tid);
 	}
 	strbuf_addch(&about, ')');
@@ -150,8 +157,9 @@ static void command_line(struct text *t, const struct snap_loop *loop)
 	text_end_line(t);
 }
 
-/* ---- stalled
- * ------------------------------------------------------------------------------------------ */
+/* ---- stack
+ * ------------------------------------------------------------------------------------------------
+ */
 
 void text_place(const struct text *t, const struct snap_frame *f, struct strbuf *out)
 {
@@ -163,163 +171,6 @@ void text_place(const struct text *t, const struct snap_frame *f, struct strbuf 
 	else
 		strbuf_addch(out, '?');
 }
-
-static void culprit_line(struct text *t, const struct verdict *v)
-{
-	const struct culprit *c = &v->culprit;
-
-	if (c->frame == SNAP_NONE) {
-		LINE(t, "  (no Python frame: the callback runs in C)");
-		return;
-	}
-	strbuf_addf(&t->line, "  %s()  ", snap_code_of(t->s, &t->s->frames[c->frame])->qualname);
-	text_place(t, &t->s->frames[c->frame], &t->line);
-	text_end_line(t);
-	if (!c->source[0])
-		return;
-	LINE(t, "      %s%s", c->source, c->source_newer ? "   [file changed since start]" : "");
-}
-
-static void suffering(struct text *t, const struct snap_loop *l)
-{
-	const struct aio_loop *info = &l->info;
-	char worst[32];
-
-	strbuf_addstr(&t->line, "  suffering  ");
-	if (info->ready >= 0)
-		strbuf_addf(&t->line, "%lld callbacks ready, ", (long long)info->ready);
-	if (info->timers_late >= 0) {
-		strbuf_addf(&t->line, "%lld timers late", (long long)info->timers_late);
-		if (info->worst_late > 0) {
-			format_duration(worst, sizeof(worst), aio_ns(info->worst_late));
-			strbuf_addf(&t->line, " (worst %s)", worst);
-		}
-		strbuf_addstr(&t->line, ", ");
-	}
-	strbuf_addf(&t->line, "%u tasks", l->tasks);
-	text_end_line(t);
-}
-
-static void certainty(struct text *t, const struct verdict *v)
-{
-	char prefix[64], line[256];
-
-	snprintf(prefix, sizeof(prefix), "  certainty  ");
-	for (size_t i = 0; i < v->n_evidence; i++) {
-		snprintf(line, sizeof(line), "%s%s%s [%s]", i ? "" : confidence_word(v->confidence),
-			 i ? "" : ": ", v->evidence[i].fact, v->evidence[i].source);
-		text_wrap(t, i ? "             " : prefix, line);
-	}
-}
-
-static void library_line(struct text *t, const struct culprit *c)
-{
-	if (c->title)
-		LINE(t, "  library    %s: %s", c->library, c->title);
-}
-
-static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
-{
-	char held[32];
-
-	format_duration(held, sizeof(held), v->held_ns);
-	LINE(t, "%s", "");
-	LINE(t, "The event loop has not run for %s%s. One callback holds it:",
-	     l->held_is_lower ? "at least " : "", held);
-	LINE(t, "%s", "");
-	culprit_line(t, v);
-	LINE(t, "%s", "");
-	if (v->culprit.system_call && l->wait.fd >= 0)
-		LINE(t, "It %s (%s, fd %d).", v->title, v->culprit.system_call, l->wait.fd);
-	else if (v->culprit.system_call)
-		LINE(t, "It %s (%s).", v->title, v->culprit.system_call);
-	else if (v->on_cpu >= 0)
-		LINE(t, "It %s (%.0f %% on CPU).", v->title, v->on_cpu * 100);
-	else
-		LINE(t, "It %s.", v->title);
-	library_line(t, &v->culprit);
-	text_wait(t, l);
-	if (l->run.have_batch && l->run.index > 0)
-		LINE(t,
-		     "  batch      callback %lld of %lld of this turn: its own share is at most "
-		     "that",
-		     (long long)l->run.index + 1, (long long)l->run.ntodo);
-	suffering(t, l);
-}
-
-/* ---- overloaded, healthy, the rest
- * --------------------------------------------------------------------- */
-
-static void overloaded_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
-{
-	char turn[32];
-
-	format_duration(turn, sizeof(turn), aio_ns(v->turn_s));
-	LINE(t, "%s", "");
-	strbuf_addf(&t->line, "The loop turns, but one turn takes %s", turn);
-	if (l->run.have_batch)
-		strbuf_addf(&t->line, ": %lld callbacks were ready at once",
-			    (long long)l->run.ntodo);
-	text_end_line(t);
-	if (v->callback_s >= 0)
-		LINE(t, "(about %.0f us each). No single callback is slow.", v->callback_s * 1e6);
-	LINE(t, "%s", "");
-	suffering(t, l);
-}
-
-static void healthy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
-{
-	char lag[32], next[32];
-	double left;
-
-	format_duration(lag, sizeof(lag), v->lag_ns);
-	LINE(t, "%s", "");
-	LINE(t, "The event loop is healthy (lag %s). %u tasks.", lag, l->tasks);
-	if (l->phase != SNAP_SELECT)
-		return;
-	strbuf_addstr(&t->line, "  loop       waits in select");
-	if (l->have_select) {
-		format_duration(next, sizeof(next), l->select_ns);
-		strbuf_addf(&t->line, " since %s", next);
-	}
-	left = l->info.next_when - (double)t->s->clock_ns / 1e9;
-	if (l->info.have_next && left > 0) {
-		format_duration(next, sizeof(next), aio_ns(left));
-		strbuf_addf(&t->line, ", next timer in %s", next);
-	}
-	text_end_line(t);
-}
-
-/* Who holds the GIL, and where it is. */
-static void starved_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
-{
-	char late[32], line[200];
-
-	format_duration(late, sizeof(late), v->lag_ns);
-	LINE(t, "%s", "");
-	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.", late,
-		 v->title);
-	text_wrap(t, "", line);
-	suffering(t, l);
-}
-
-/* "stopped by a signal" is said of the process; the other titles are clauses of their own. */
-static void plain_text(struct text *t, const struct verdict *v)
-{
-	bool of_process = v->id == VERDICT_STOPPED || v->id == VERDICT_TRACED;
-
-	LINE(t, "%s", "");
-	if (!v->title[0])
-		return;
-	if (of_process)
-		LINE(t, "The process is %s.", v->title);
-	else
-		LINE(t, "%c%s.", toupper((unsigned char)v->title[0]), v->title + 1);
-}
-
-/* ---- stack
- * ------------------------------------------------------------------------------------------------
- */
 
 static void frame_line(struct text *t, const struct snap_frame *f, const struct verdict *v)
 {
@@ -346,14 +197,15 @@ static void stack_text(struct text *t, const struct snap_stack *stack, const str
 		uint32_t at = stack->n - 1 - i; /* newest last */
 
 		if (!t->o->verbose && stack->n > FRAMES_SHOWN && i == head) {
-			LINE(t, "  ... %u frames (-v shows them)", stack->n - FRAMES_SHOWN);
+			TEXT_LINE(t, "  ... %u frames (-v shows them)", stack->n - FRAMES_SHOWN);
 			i += stack->n - FRAMES_SHOWN - 1;
 			continue;
 		}
 		frame_line(t, snap_frame_at(t->s, stack, at), v);
 	}
 	if (stack->truncated)
-		LINE(t, "  ... deeper than %u frames: the outer ones were not read", PY_MAX_FRAMES);
+		TEXT_LINE(t, "  ... deeper than %u frames: the outer ones were not read",
+			  PY_MAX_FRAMES);
 }
 
 static void culprit_stack(struct text *t, const struct verdict *v)
@@ -362,25 +214,25 @@ static void culprit_stack(struct text *t, const struct verdict *v)
 
 	if (!c->slice.n)
 		return;
-	LINE(t, "%s", "");
-	LINE(t, "Stack (loop thread, newest last):");
+	TEXT_LINE(t, "%s", "");
+	TEXT_LINE(t, "Stack (loop thread, newest last):");
 	if (c->task != SNAP_NONE)
-		LINE(t, "  task %s", t->s->tasks[c->task].name);
+		TEXT_LINE(t, "  task %s", t->s->tasks[c->task].name);
 	stack_text(t, &c->slice, v);
 	if (c->system_call)
-		LINE(t, "  [system call] %s", c->system_call);
+		TEXT_LINE(t, "  [system call] %s", c->system_call);
 }
 
-static void holder_stack(struct text *t, const struct verdict *v)
+static void thread_stack(struct text *t, uint32_t index, const char *does)
 {
 	const struct snap_thread *thread;
 
-	if (v->culprit.holder == SNAP_NONE)
+	if (index == SNAP_NONE)
 		return;
-	thread = &t->s->threads[v->culprit.holder];
-	LINE(t, "%s", "");
-	LINE(t, "Stack (thread %s/%d, which holds the GIL, newest last):", thread_name(thread),
-	     thread->os.tid);
+	thread = &t->s->threads[index];
+	TEXT_LINE(t, "%s", "");
+	TEXT_LINE(t, "Stack (thread %s/%d, which %s, newest last):", text_thread_name(thread),
+		  thread->os.tid, does);
 	stack_text(t, &thread->stack, NULL);
 }
 
@@ -433,8 +285,8 @@ static void groups_text(struct text *t, uint32_t loop)
 
 	group_tasks(t->s, loop, &groups, &n);
 	if (n) {
-		LINE(t, "%s", "");
-		LINE(t, "      N  %-29s%-20s%s", "waits on", "coroutine", "where");
+		TEXT_LINE(t, "%s", "");
+		TEXT_LINE(t, "      N  %-29s%-20s%s", "waits on", "coroutine", "where");
 	}
 	shown = t->o->verbose || n <= GROUPS_SHOWN ? n : GROUPS_SHOWN - 1;
 	for (size_t i = 0; i < shown; i++)
@@ -442,13 +294,13 @@ static void groups_text(struct text *t, uint32_t loop)
 	for (size_t i = shown; i < n; i++)
 		others += groups[i].count;
 	if (others)
-		LINE(t, "%7u  in %zu other places (-v shows them)", others, n - shown);
+		TEXT_LINE(t, "%7u  in %zu other places (-v shows them)", others, n - shown);
 	free(groups);
 }
 
 static void tasks_text(struct text *t, uint32_t loop)
 {
-	LINE(t, "%s", "");
+	TEXT_LINE(t, "%s", "");
 	for (size_t i = 0; i < t->s->n_tasks; i++) {
 		const struct snap_task *task = &t->s->tasks[i];
 		cleanup_strbuf struct strbuf waits = STRBUF_INIT;
@@ -456,8 +308,8 @@ static void tasks_text(struct text *t, uint32_t loop)
 		if (task->loop != loop)
 			continue;
 		text_waits(task, &waits);
-		LINE(t, "task %s  %s  %s%s", task->name, state_words[task->state], waits.data,
-		     task->torn ? "  (changed while it was read)" : "");
+		TEXT_LINE(t, "task %s  %s  %s%s", task->name, state_words[task->state], waits.data,
+			  task->torn ? "  (changed while it was read)" : "");
 		stack_text(t, &task->stack, NULL);
 	}
 }
@@ -482,8 +334,22 @@ static void advice(struct text *t, const struct verdict *v)
 {
 	if (!v->advice[0])
 		return;
-	LINE(t, "%s", "");
+	TEXT_LINE(t, "%s", "");
 	text_wrap(t, "Do this: ", v->advice);
+}
+
+/* The stack of a loop that turns is of the moment only. */
+static bool shows_stack(const struct verdict *v)
+{
+	switch (v->id) {
+	case VERDICT_HEALTHY:
+	case VERDICT_OVERLOADED:
+	case VERDICT_BUSY:
+	case VERDICT_WAITING:
+		return false;
+	default:
+		return v->culprit.slice.n > 0;
+	}
 }
 
 static void loop_text(struct text *t, uint32_t i)
@@ -493,27 +359,12 @@ static void loop_text(struct text *t, uint32_t i)
 
 	first_line(t, v);
 	command_line(t, l);
-	switch (v->id) {
-	case VERDICT_STALLED:
-		stalled_text(t, l, v);
-		break;
-	case VERDICT_STARVED:
-		starved_text(t, l, v);
-		break;
-	case VERDICT_OVERLOADED:
-		overloaded_text(t, l, v);
-		break;
-	case VERDICT_HEALTHY:
-		healthy_text(t, l, v);
-		break;
-	default:
-		plain_text(t, v);
-	}
-	certainty(t, v);
+	text_verdict(t, l, v);
 	advice(t, v);
-	if (v->culprit.slice.n && v->id != VERDICT_HEALTHY && v->id != VERDICT_OVERLOADED)
+	if (shows_stack(v))
 		culprit_stack(t, v);
-	holder_stack(t, v);
+	thread_stack(t, v->culprit.holder, "holds the GIL");
+	thread_stack(t, v->other, "waits for this loop");
 	tasks_of(t, i);
 }
 
@@ -525,8 +376,8 @@ static void main_thread_stack(struct text *t)
 		if (!thread->is_python || (thread->os.tid != t->s->process->pid &&
 					   thread->os.ns_tid != t->s->process->ns_pid))
 			continue;
-		LINE(t, "%s", "");
-		LINE(t, "Stack (main thread, newest last):");
+		TEXT_LINE(t, "%s", "");
+		TEXT_LINE(t, "Stack (main thread, newest last):");
 		stack_text(t, &thread->stack, NULL);
 	}
 }
@@ -535,11 +386,11 @@ static void problems_text(struct text *t)
 {
 	if (!t->s->n_problems)
 		return;
-	LINE(t, "%s", "");
-	LINE(t, "Not read completely:");
+	TEXT_LINE(t, "%s", "");
+	TEXT_LINE(t, "Not read completely:");
 	for (size_t i = 0; i < t->s->n_problems; i++)
-		LINE(t, "  %s (%s)%s", t->s->problems[i].what, t->s->problems[i].where,
-		     t->s->problems[i].count > 1 ? ", more than once" : "");
+		TEXT_LINE(t, "  %s (%s)%s", t->s->problems[i].what, t->s->problems[i].where,
+			  t->s->problems[i].count > 1 ? ", more than once" : "");
 }
 
 /* The worst loop first: its line is the one that is grepped. */
@@ -552,8 +403,7 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 	if (d->worst_loop == SNAP_NONE) {
 		first_line(&t, &d->process);
 		command_line(&t, NULL);
-		plain_text(&t, &d->process);
-		certainty(&t, &d->process);
+		text_verdict(&t, NULL, &d->process);
 		advice(&t, &d->process);
 		main_thread_stack(&t);
 	} else {
@@ -562,7 +412,7 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 	for (size_t i = 0; i < d->n && d->worst_loop != SNAP_NONE; i++) {
 		if (i == d->worst_loop)
 			continue;
-		LINE(&t, "%s", "");
+		TEXT_LINE(&t, "%s", "");
 		loop_text(&t, (uint32_t)i);
 	}
 	problems_text(&t);

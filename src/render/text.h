@@ -16,6 +16,8 @@ struct text {
 
 void text_end_line(struct text *t);
 
+#define TEXT_LINE(t, ...) (strbuf_addf(&(t)->line, __VA_ARGS__), text_end_line(t))
+
 /* Text wrapped at words, the first line behind prefix, the others indented by its width. */
 void text_wrap(struct text *t, const char *prefix, const char *text);
 
@@ -27,6 +29,18 @@ void text_waits(const struct snap_task *task, struct strbuf *out);
 
 /* The innermost frame of the user's own, else the innermost; NULL of an empty stack. */
 const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack);
+
+/* The name that a reader knows a thread by. */
+static inline const char *text_thread_name(const struct snap_thread *thread)
+{
+	return thread->name ? thread->name : thread->os_name;
+}
+
+/*
+ * From the first sentence to the evidence: what is the case, who, in what, who suffers, and how
+ * certain that is (text_verdict.c). loop is NULL for a verdict on the process.
+ */
+void text_verdict(struct text *t, const struct snap_loop *loop, const struct verdict *v);
 
 /* What exactly the loop's thread waits for, if there is anything to say (text_wait.c). */
 void text_wait(struct text *t, const struct snap_loop *l);

@@ -47,9 +47,25 @@ static bool contradicts(const struct snapshot *s, int64_t made)
 	return false;
 }
 
+/* Without a loop the counter still tells that there was one. */
+static void count_made(struct builder *b)
+{
+	struct aio_counters at = {0};
+	int64_t tasks;
+
+	if (b->s->n_loops || !b->n_interps || !b->n_py_threads)
+		return;
+	aio_counters_find(b->py, &b->modules[0], b->py_threads[0].tstate, &at);
+	aio_counters_read(b->py, &at, &tasks, &b->s->tasks_made);
+	rd_take(&b->py->rd);
+}
+
 void build_growth(struct builder *b)
 {
 	struct snapshot *s = b->s;
+
+	s->tasks_made = -1;
+	count_made(b);
 
 	for (size_t i = 0; i < s->n_loops; i++) {
 		struct snap_loop *loop = &s->loops[i];

@@ -157,3 +157,16 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 	python_new_look(py, full);
 	return true;
 }
+
+void snapshot_keep_looks(struct snapshot *snap, const struct snapshot *before)
+{
+	size_t own = snap->n_looks, kept = before->n_looks;
+
+	if (kept > SNAP_MAX_LOOKS - own)
+		kept = SNAP_MAX_LOOKS - own;
+	snap->looks = mem_realloc(snap->looks, own + kept + 1, sizeof(*snap->looks));
+	memmove(snap->looks + kept, snap->looks, own * sizeof(*snap->looks));
+	memcpy(snap->looks, before->looks + before->n_looks - kept, kept * sizeof(*snap->looks));
+	snap->n_looks = own + kept;
+	snap->kernel_first = before->kernel_first;
+}

@@ -56,20 +56,28 @@ const char *build_type(struct builder *b, uint64_t object)
 
 /* ---- code and frames ------------------------------------------------------------------------ */
 
-/* The user's own code: not what Python or a package installer put there, nor generated. */
-static bool is_own(const char *file)
+/* python -c: what it runs is called <string>, as generated code is everywhere else. */
+static bool runs_string(const struct process *proc)
 {
-	static const char *const typed[] = {"<stdin>", "<string>", "<script>", "<console>",
-					    "<ipython-input"};
+	for (size_t i = 1; i < proc->argc; i++)
+		if (!strcmp(proc->command[i], "-c"))
+			return true;
+	return false;
+}
+
+/* The user's own code: not what Python or a package installer put there, nor generated. */
+static bool is_own(const char *file, const struct process *proc)
+{
+	static const char *const typed[] = {"<stdin>", "<script>", "<console>", "<ipython-input"};
 	static const char *const foreign[] = {"/site-packages/", "/dist-packages/", "/lib/python3.",
 					      "/lib64/python3.", "/lib/python3/",   ".zip/"};
 
-	if (file[0] == '<')
+	if (file[0] == '<') {
 		for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
 			if (!strncmp(file, typed[i], strlen(typed[i])))
 				return true;
-	if (file[0] == '<')
-		return false;
+		return !strcmp(file, "<string>") && runs_string(proc);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
 		if (strstr(file, foreign[i]))
 			return false;
@@ -115,7 +123,7 @@ static uint32_t build_code(struct builder *b, uint32_t py_code)
 	c->qualname = code->qualname == code->name ? c->function
 						   : arena_strdup(&b->s->arena, code->qualname);
 	c->file = arena_strdup(&b->s->arena, code->file);
-	c->own = is_own(code->file);
+	c->own = is_own(code->file, b->proc);
 	c->retry = is_retry(code);
 	c->async = code->flags & (PY_CO_COROUTINE | PY_CO_ASYNC_GENERATOR);
 	return index;

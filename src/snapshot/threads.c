@@ -37,7 +37,9 @@ static enum snap_phase phase_of(const struct aio_run *run)
 
 /*
  * The _run_once frames of one stack, outermost first, so that the innermost loop of a nest is
- * the one that runs; each outer one is held by the next inner one.
+ * the one that runs; each outer one is held by the next inner one. The same loop again
+ * (nest_asyncio) is one loop, whose innermost frame is the one that turns. Where no loop runs
+ * the frames were inherited by a fork.
  */
 static void find_loops(struct builder *b, const struct py_thread *t, uint32_t thread, size_t n)
 {
@@ -49,6 +51,17 @@ static void find_loops(struct builder *b, const struct py_thread *t, uint32_t th
 		if (!aio_is_run_once(b->py, &b->frames[i]) ||
 		    !aio_run_read(b->py, &b->frames[i], &run))
 			continue;
+		if (!t->running_loop) {
+			b->s->threads[thread].inherited_loop = true;
+			break;
+		}
+		if (outer != SNAP_NONE && b->s->loops[outer].run.loop == run.loop) {
+			loop = &b->s->loops[outer];
+			loop->run = run;
+			loop->phase = phase_of(&run);
+			loop->nested = true;
+			continue;
+		}
 		loop = new_loop(b, run.loop, thread);
 		if (!loop)
 			return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each rule on a snapshot built by hand: what must match, and what must not. */
+/* Held, healthy and flooded loops on a snapshot built by hand: what must match, and what must not.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,107 +10,7 @@
 
 #include <cmocka.h>
 
-#include "stallscope/diagnose.h"
-
-#define MS     INT64_C(1000000)
-#define NOW_NS (UINT64_C(1000) * 1000000000)
-
-/* A process with one loop in one thread, whose stack is leaf <- own <- Handle._run. */
-struct world {
-	struct snapshot s;
-	struct process process;
-	struct snap_code codes[3];
-	struct snap_frame frames[3];
-	struct snap_thread thread;
-	struct snap_loop loop;
-	struct snap_look looks[8];
-};
-
-static void init(struct world *w)
-{
-	memset(w, 0, sizeof(*w));
-	w->codes[0] = (struct snap_code){.function = "readinto",
-					 .qualname = "SocketIO.readinto",
-					 .file = "/usr/lib/python3.11/socket.py"};
-	w->codes[1] = (struct snap_code){.function = "get_price",
-					 .qualname = "Api.get_price",
-					 .file = "/srv/app/pricing.py",
-					 .own = true,
-					 .async = true};
-	w->codes[2] = (struct snap_code){.function = "_run",
-					 .qualname = "Handle._run",
-					 .file = "/usr/lib/python3.11/asyncio/events.py"};
-	for (uint32_t i = 0; i < 3; i++)
-		w->frames[i] =
-			(struct snap_frame){.code = i, .at = {.line = 10}, .task = SNAP_NONE};
-	w->thread.stack = (struct snap_stack){0, 3, false};
-	w->thread.os.have_stat = true;
-	w->thread.os.stat.state = 'S';
-	w->loop.current_task = w->loop.outer = SNAP_NONE;
-	w->loop.run.loop = 0x1000;
-	w->loop.have_info = w->loop.have_run = true;
-	w->loop.info.class_name = "x";
-	w->loop.phase = SNAP_CALLBACKS;
-	w->loop.run.have_end_time = w->loop.run.have_batch = true;
-	w->s.process = &w->process;
-	w->s.process_state = 'S';
-	w->s.codes = w->codes;
-	w->s.frames = w->frames;
-	w->s.threads = &w->thread;
-	w->s.loops = &w->loop;
-	w->s.looks = w->looks;
-	w->s.n_codes = w->s.n_frames = 3;
-	w->s.n_threads = w->s.n_loops = 1;
-	w->s.clock_ns = NOW_NS;
-}
-
-static void held(struct world *w, int64_t ns)
-{
-	w->loop.have_held = true;
-	w->loop.held_ns = ns;
-	w->loop.run.end_time = (double)(NOW_NS - (uint64_t)ns) / 1e9;
-}
-
-/* The i-th look, at ms after the first, at a position in the batch; the thread was on CPU for
- * cpu_ms. */
-static struct snap_look *look(struct world *w, int64_t ms, int64_t index, int64_t ntodo,
-			      int64_t cpu_ms)
-{
-	struct snap_look *l = &w->looks[w->s.n_looks++];
-
-	l->clock_ns = NOW_NS + (uint64_t)(ms * MS);
-	l->loop = 0x1000;
-	l->found = l->in_callbacks = l->have_sched = true;
-	l->state = w->thread.os.stat.state;
-	l->index = index;
-	l->ntodo = ntodo;
-	l->end_time = w->loop.run.end_time;
-	l->handle = 0x2000 + (uint64_t)index;
-	l->on_cpu_ns = (uint64_t)(cpu_ms * MS);
-	if (w->s.n_looks == 1) {
-		w->loop.run.index = index;
-		w->loop.run.ntodo = ntodo;
-	}
-	return l;
-}
-
-static struct verdict judge(struct world *w)
-{
-	struct diagnose_options options = {100 * MS};
-	struct diagnosis *d = diagnose(&w->s, &options);
-	struct verdict v = *diagnosis_main(d);
-
-	assert_int_equal(v.id, d->worst);
-	diagnosis_destroy(d);
-	return v;
-}
-
-static void in_call(struct world *w, int64_t number, uint64_t arg)
-{
-	w->thread.os.have_syscall = true;
-	w->thread.os.syscall.number = number;
-	w->thread.os.syscall.args[0] = arg;
-}
+#include "diagnose_world.h"
 
 static void blocked_in_receive(void **state)
 {
@@ -256,7 +157,10 @@ static void stopped_wins_over_held(void **state)
 	w.s.process_state = 'T';
 	assert_int_equal(judge(&w).id, VERDICT_STOPPED);
 	w.s.process_state = 't';
+	w.looks[0].state = 't';
 	assert_int_equal(judge(&w).id, VERDICT_TRACED);
+	look(&w, 20, 0, 1, 0); /* it runs again: a profiler's sample */
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
 }
 
 static void no_loop_without_loops(void **state)
@@ -310,6 +214,7 @@ static void forged_times(void **state)
 /* A fact that quotes a name is cut between characters. */
 static void long_names_are_cut_whole(void **state)
 {
+	struct snap_thread threads[2];
 	struct verdict v;
 	struct world w;
 	char name[300];
@@ -323,8 +228,11 @@ static void long_names_are_cut_whole(void **state)
 		memset(name, 'x', shift);
 		for (size_t i = shift; i + 4 <= sizeof(name); i += 3)
 			memcpy(name + i, "\xe4\xb8\xad", 4);
-		w.thread.name = name;
-		w.thread.holds_gil = true;
+		threads[0] = threads[1] = w.thread;
+		w.s.threads = threads;
+		w.s.n_threads = 2;
+		threads[1].name = name;
+		threads[1].holds_gil = true;
 		look(&w, 0, 0, 1, 0)->waits_for_gil = true;
 		v = judge(&w);
 		assert_int_equal(v.id, VERDICT_STARVED);

@@ -27,8 +27,11 @@ static const struct {
 	{"NO-LOOP", "finished"},      {"NO-LOOP", "other-loop"},
 };
 
-static const char *const flags[] = {"GROWING",	  "UNOWNED",  "EXEC-FULL", "DEBUG-MODE",
-				    "MULTI-LOOP", "FD-LIMIT", "ORPHAN"};
+static const char *const flags[] = {
+#define X(name, word) word,
+	FLAG_LIST(X)
+#undef X
+};
 
 static void every_verdict_kind_and_flag(void **state)
 {

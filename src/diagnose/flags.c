@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flags: true beside any verdict, and never one themselves. */
+#include "rules.h"
+
+static bool growing(const struct facts *f)
+{
+	static const double per_s = 10;
+
+	return f->loop->growth.have_growth && f->loop->growth.growth_per_s > per_s;
+}
+
+static bool unowned(const struct facts *f)
+{
+	return f->loop->unowned > 0;
+}
+
+static bool exec_full(const struct facts *f)
+{
+	const struct aio_loop *info = &f->loop->info;
+
+	return info->have_executor && info->executor_queued > 0 && info->executor_idle <= 0;
+}
+
+static bool debug_mode(const struct facts *f)
+{
+	return f->loop->info.debug;
+}
+
+static bool multi_loop(const struct facts *f)
+{
+	return f->snap->n_loops > 1;
+}
+
+static bool fd_limit(const struct facts *f)
+{
+	static const double nearly = 0.9;
+	const struct snap_limits *l = &f->snap->limits;
+
+	return l->have_fds_limit && l->have_fds_open &&
+	       (double)l->fds_open > nearly * (double)l->fds_limit;
+}
+
+static bool orphan(const struct facts *f)
+{
+	return f->loop->orphans > 0;
+}
+
+static bool nested(const struct facts *f)
+{
+	return f->loop->nested;
+}
+
+unsigned flags_of_loop(const struct facts *f)
+{
+	static bool (*const tests[FLAG_COUNT])(const struct facts *f) = {
+		[FLAG_GROWING] = growing,	[FLAG_UNOWNED] = unowned,
+		[FLAG_EXEC_FULL] = exec_full,	[FLAG_DEBUG_MODE] = debug_mode,
+		[FLAG_MULTI_LOOP] = multi_loop, [FLAG_FD_LIMIT] = fd_limit,
+		[FLAG_ORPHAN] = orphan,		[FLAG_NESTED] = nested,
+	};
+	unsigned flags = 0;
+
+	for (unsigned i = 0; i < FLAG_COUNT; i++)
+		flags |= (unsigned)tests[i](f) << i;
+	return flags;
+}

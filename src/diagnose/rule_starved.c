@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop's thread wants to run and may not: another has the GIL, the CPU, or the memory. */
+#include <string.h>
+
+#include "rules.h"
+
+/* ---- the GIL ----------------------------------------------------------------------------------
+ */
+
+/*
+ * The thread sleeps on the GIL in most looks. Where no timer and no callback shows that it is
+ * late, the looks themselves do: it waited in all of them, for the threshold.
+ */
+bool starved_gil(const struct facts *f)
+{
+	bool throughout = f->looks > 2 && f->gil_looks == f->looks &&
+			  f->window_s * 1e9 >= (double)f->threshold_ns;
+
+	return f->gil_looks > 0 && f->gil_looks * 2 >= f->looks && (facts_late(f) || throughout);
+}
+
+static uint32_t gil_holder(const struct snapshot *s, const struct snap_thread *waiter)
+{
+	for (uint32_t i = 0; i < s->n_threads; i++)
+		if (s->threads[i].holds_gil && &s->threads[i] != waiter)
+			return i;
+	return SNAP_NONE;
+}
+
+void explain_starved_gil(const struct facts *f, struct verdict *v)
+{
+	const struct snapshot *s = f->snap;
+	const struct snap_thread *holder;
+
+	set_verdict(v, VERDICT_STARVED, CONFIDENCE_HIGH, "gil");
+	v->title = "waits for the GIL, which another thread holds";
+	v->advice = "move that work into a process, or make its calls shorter: no callback of the "
+		    "loop is to blame";
+	v->culprit.holder = gil_holder(s, f->thread);
+	if (ns_to_s(v->lag_ns) < f->window_s)
+		v->lag_ns = aio_ns(f->window_s);
+	add_evidence(v, "/proc/PID/task/TID/syscall", "futex inside _PyRuntime in %zu of %zu looks",
+		     f->gil_looks, f->looks);
+	if (v->culprit.holder == SNAP_NONE)
+		return;
+	holder = &s->threads[v->culprit.holder];
+	add_evidence(v, "GIL state", "held by thread %d (%s)", holder->os.tid,
+		     snap_thread_name(holder));
+	if (f->gil_looks > 1)
+		add_evidence(v, "GIL state", "%s",
+			     f->one_gil_holder
+				     ? "the same thread held it in every look: one call that does "
+				       "not release it"
+				     : "it changed hands between the looks: several threads "
+				       "compete for it");
+	if (holder->have_call && holder->call.n_names)
+		add_evidence(v, "bytecode", "the holder is in %s", holder->call.names[0]);
+}
+
+/* ---- the CPU ----------------------------------------------------------------------------------
+ */
+
+/*
+ * Runnable, but others run: state R does not mean "on CPU". A short window is only believed when
+ * the loop is late too.
+ */
+bool starved_cpu(const struct facts *f)
+{
+	static const double queued = 0.3, runnable = 0.8, window_s = 0.1;
+
+	return (facts_late(f) || f->window_s >= window_s) && f->looks > 1 && f->on_cpu >= 0 &&
+	       f->on_cpu < ON_CPU_RATIO && f->run_queue > queued &&
+	       (double)f->runnable_looks >= runnable * (double)f->looks;
+}
+
+static bool throttled(const struct snapshot *s)
+{
+	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
+
+	return a->have_cpu_stat && b->have_cpu_stat && b->nr_throttled > a->nr_throttled;
+}
+
+/* Share of the machine's time that the hypervisor gave to others. */
+static double steal(const struct snapshot *s)
+{
+	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
+
+	if (!a->have_steal || !b->have_steal || b->total_ticks <= a->total_ticks ||
+	    b->steal_ticks < a->steal_ticks)
+		return 0;
+	return (double)(b->steal_ticks - a->steal_ticks) /
+	       (double)(b->total_ticks - a->total_ticks);
+}
+
+static void explain_throttled(const struct snapshot *s, struct verdict *v)
+{
+	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
+
+	set_verdict(v, v->id, v->confidence, "cpu.throttled");
+	v->title = "gets no CPU: its cgroup has used up its quota";
+	v->advice = "raise limits.cpu (the quota), or remove it; fewer busy threads use it up "
+		    "more slowly";
+	add_evidence(v, "cpu.stat", "throttled in %llu of %llu periods while we looked, %.2f s",
+		     (unsigned long long)(b->nr_throttled - a->nr_throttled),
+		     (unsigned long long)(b->nr_periods - a->nr_periods),
+		     (double)(b->throttled_us - a->throttled_us) / 1e6);
+	if (s->limits.cpu_quota_cores > 0)
+		add_evidence(v, "cpu.max", "the quota is %.2f CPUs", s->limits.cpu_quota_cores);
+}
+
+void explain_starved_cpu(const struct facts *f, struct verdict *v)
+{
+	static const double stolen = 0.1;
+	const struct snapshot *s = f->snap;
+
+	set_verdict(v, VERDICT_STARVED, CONFIDENCE_HIGH, "cpu.host");
+	v->title = "wants to run and gets no CPU";
+	v->advice = "give it CPU: move the other load away, or lower its priority (nice, "
+		    "cpu.weight)";
+	add_evidence(v, "schedstat",
+		     "state R, but on CPU %.0f %%, waiting for a CPU %.0f %% of %.0f ms",
+		     f->on_cpu * 100, f->run_queue * 100, f->window_s * 1e3);
+	if (throttled(s)) {
+		explain_throttled(s, v);
+	} else if (steal(s) > stolen) {
+		set_verdict(v, v->id, v->confidence, "cpu.steal");
+		v->title = "gets no CPU: the hypervisor gives it to other machines";
+		v->advice = "a busier host than was paid for: move the machine, or take a larger "
+			    "one";
+		add_evidence(v, "/proc/stat", "steal %.0f %%", steal(s) * 100);
+	} else if (s->kernel_last.have_pressure) {
+		add_evidence(v, "pressure/cpu", "some of its tasks waited %.0f %% of the last 10 s",
+			     s->kernel_last.cpu_some_avg10);
+	}
+}
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+static bool waits_for_page(const struct snap_thread *t)
+{
+	static const char *const channels[] = {"folio_wait",  "__lock_page",  "wait_on_page",
+					       "swap",	      "__folio_lock", "filemap_fault",
+					       "do_swap_page"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(channels); i++)
+		if (!strncmp(t->os.wchan, channels[i], strlen(channels[i])))
+			return true;
+	return false;
+}
+
+/* Page faults that go to the disk, or the kernel's own word that memory is what it waits for. */
+bool starved_mem(const struct facts *f)
+{
+	static const double faults_per_s = 50, full_percent = 10;
+	const struct snap_kernel *k = &f->snap->kernel_last;
+
+	if (!facts_late(f) || f->looks < 2)
+		return false;
+	if (f->majflt_per_s > faults_per_s && (waits_for_page(f->thread) || f->state == 'D'))
+		return true;
+	return f->state == 'D' && k->have_pressure && k->memory_full_avg10 > full_percent &&
+	       waits_for_page(f->thread);
+}
+
+void explain_starved_mem(const struct facts *f, struct verdict *v)
+{
+	const struct snap_kernel *k = &f->snap->kernel_last;
+
+	set_verdict(v, VERDICT_STARVED, CONFIDENCE_MEDIUM, "mem");
+	v->title = "waits for its own memory to come from the disk";
+	v->advice = "more memory, or less of it used: the process is swapped out, or the page "
+		    "cache thrashes";
+	add_evidence(v, "/proc/PID/task/TID/stat", "%.0f major page faults a second",
+		     f->majflt_per_s);
+	if (f->thread->os.wchan[0])
+		add_evidence(v, "/proc/PID/task/TID/wchan", "state %c in %s", f->state,
+			     f->thread->os.wchan);
+	if (k->have_pressure)
+		add_evidence(v, "pressure/memory", "all tasks stood %.0f %% of the last 10 s",
+			     k->memory_full_avg10);
+}

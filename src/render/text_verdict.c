@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text_verdict.c - the part of the text that differs by verdict, from what to how certain */
+#include <ctype.h>
+#include <string.h>
+
+#include "text.h"
+
+#define INDENT "             "
+
+static const char *duration(char buf[32], int64_t ns)
+{
+	format_duration(buf, 32, ns);
+	return buf;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------
+ */
+
+static void culprit_lines(struct text *t, const struct verdict *v)
+{
+	const struct culprit *c = &v->culprit;
+
+	TEXT_LINE(t, "%s", "");
+	if (c->frame == SNAP_NONE) {
+		TEXT_LINE(t, "  (no Python frame: the callback runs in C)");
+		return;
+	}
+	strbuf_addf(&t->line, "  %s()  ", snap_code_of(t->s, &t->s->frames[c->frame])->qualname);
+	text_place(t, &t->s->frames[c->frame], &t->line);
+	text_end_line(t);
+	if (c->source[0])
+		TEXT_LINE(t, "      %s%s", c->source,
+			  c->source_newer ? "   [file changed since start]" : "");
+}
+
+static void late_timers(struct text *t, const struct snap_loop *l)
+{
+	const struct aio_loop *info = &l->info;
+	char worst[32];
+
+	strbuf_addf(&t->line, "%lld timers late", (long long)info->timers_late);
+	if (info->worst_late > 0) {
+		strbuf_addf(&t->line, " (worst %s", duration(worst, aio_ns(info->worst_late)));
+		if (l->worst_timer)
+			strbuf_addf(&t->line, ": %s", l->worst_timer);
+		strbuf_addch(&t->line, ')');
+	}
+	strbuf_addstr(&t->line, ", ");
+}
+
+static void suffering(struct text *t, const struct snap_loop *l)
+{
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	if (l->info.ready >= 0)
+		strbuf_addf(&t->line, "%lld callbacks ready, ", (long long)l->info.ready);
+	if (l->info.timers_late >= 0)
+		late_timers(t, l);
+	strbuf_addf(&t->line, "%u tasks", l->tasks);
+	strbuf_addstr(&line, t->line.data);
+	strbuf_reset(&t->line);
+	text_wrap(t, "  suffering  ", line.data);
+}
+
+static void flag_lines(struct text *t, const struct verdict *v)
+{
+	bool first = true;
+	char line[160];
+
+	for (unsigned i = 0; i < FLAG_COUNT; i++) {
+		const char *word = flag_word((enum flag_id)i);
+
+		if (!(v->flags >> i & 1))
+			continue;
+		snprintf(line, sizeof(line), "%s: %s", word, explanation_of(word, "")->brief);
+		text_wrap(t, first ? "  flags      " : INDENT, line);
+		first = false;
+	}
+}
+
+static void certainty(struct text *t, const struct verdict *v)
+{
+	char line[256];
+
+	for (size_t i = 0; i < v->n_evidence; i++) {
+		snprintf(line, sizeof(line), "%s%s%s [%s]", i ? "" : confidence_word(v->confidence),
+			 i ? "" : ": ", v->evidence[i].fact, v->evidence[i].source);
+		text_wrap(t, i ? INDENT : "  certainty  ", line);
+	}
+}
+
+static void library_line(struct text *t, const struct culprit *c)
+{
+	char line[256];
+
+	if (!c->library[0])
+		return;
+	snprintf(line, sizeof(line), "%s%s%s%s%s", c->library, c->title ? ": " : "",
+		 c->title ? c->title : "", c->leaf_title ? "; in it: " : "",
+		 c->leaf_title ? c->leaf_title : "");
+	text_wrap(t, "  library    ", line);
+}
+
+/* ---- verdicts on a loop ------------------------------------------------------------------------
+ */
+
+static void what_it_does(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char line[256];
+
+	if (v->culprit.system_call && l->wait.fd >= 0)
+		snprintf(line, sizeof(line), "It %s (%s, fd %d).", v->title, v->culprit.system_call,
+			 l->wait.fd);
+	else if (v->culprit.system_call)
+		snprintf(line, sizeof(line), "It %s (%s).", v->title, v->culprit.system_call);
+	else if (v->on_cpu >= 0)
+		snprintf(line, sizeof(line), "It %s (%.0f %% on CPU).", v->title, v->on_cpu * 100);
+	else
+		snprintf(line, sizeof(line), "It %s.", v->title);
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "", line);
+	library_line(t, &v->culprit);
+	text_wait(t, l);
+}
+
+static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char held[32];
+
+	TEXT_LINE(t, "The event loop has not run for %s%s. One callback holds it:",
+		  l->held_is_lower ? "at least " : "", duration(held, v->held_ns));
+	culprit_lines(t, v);
+	what_it_does(t, l, v);
+	if (l->run.have_batch && l->run.index > 0)
+		TEXT_LINE(t,
+			  "  batch      callback %lld of %lld of this turn: its own share is at "
+			  "most that",
+			  (long long)l->run.index + 1, (long long)l->run.ntodo);
+	suffering(t, l);
+}
+
+static void deadlock_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char held[32], line[256];
+
+	snprintf(line, sizeof(line), "The event loop has not run for %s, and it never will: %s.",
+		 duration(held, v->held_ns), v->title);
+	text_wrap(t, "", line);
+	culprit_lines(t, v);
+	TEXT_LINE(t, "%s", "");
+	library_line(t, &v->culprit);
+	text_wait(t, l);
+	suffering(t, l);
+}
+
+static void overloaded_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	const struct snap_ready *ready = &l->ready;
+	char line[256], turn[32], each[64] = "";
+
+	if (v->callback_s >= 0)
+		snprintf(each, sizeof(each), ", about %.0f us each", v->callback_s * 1e6);
+	if (l->run.have_batch)
+		snprintf(line, sizeof(line),
+			 "The loop turns, but one turn takes %s: %lld callbacks were ready at "
+			 "once%s. No single callback is slow.",
+			 duration(turn, aio_ns(v->turn_s)), (long long)l->run.ntodo, each);
+	else
+		snprintf(line, sizeof(line), "The loop turns, but one turn takes %s%s.",
+			 duration(turn, aio_ns(v->turn_s)), each);
+	text_wrap(t, "", line);
+	TEXT_LINE(t, "%s", "");
+	snprintf(line, sizeof(line), "%s", v->title);
+	text_wrap(t, "  cause      ", line);
+	for (uint32_t i = 0; i < ready->n_top && ready->sampled; i++)
+		TEXT_LINE(t, "  %3.0f %% are  %s", 100.0 * ready->top[i].count / ready->sampled,
+			  ready->top[i].name);
+	suffering(t, l);
+}
+
+static void choppy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char worst[32];
+
+	TEXT_LINE(t, "The event loop %s:", v->title);
+	TEXT_LINE(t, "%u holds while we looked, the worst of at least %s.%s", v->episodes,
+		  duration(worst, v->lag_ns),
+		  v->culprit.frame == SNAP_NONE ? "" : " The last one that was caught:");
+	if (v->culprit.frame != SNAP_NONE) {
+		culprit_lines(t, v);
+		TEXT_LINE(t, "%s", "");
+		library_line(t, &v->culprit);
+	}
+	suffering(t, l);
+}
+
+static void busy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char lag[32];
+
+	TEXT_LINE(t, "The event loop %s (lag %s).", v->title, duration(lag, v->lag_ns));
+	suffering(t, l);
+}
+
+/* Who has the lock, or how full the queue is, that the tasks of the site wait for. */
+static void resource_line(struct text *t, const struct snap_resource *r)
+{
+	strbuf_addf(&t->line, "  resource   %s at 0x%llx: %u wait", r->type ? r->type : "?",
+		    (unsigned long long)r->address, r->waiters);
+	if (r->maxsize > 0)
+		strbuf_addf(&t->line, ", %lld of %lld items", (long long)r->size,
+			    (long long)r->maxsize);
+	if (r->value >= 0)
+		strbuf_addf(&t->line, ", %lld free", (long long)r->value);
+	if (r->lost)
+		strbuf_addstr(&t->line, ", free, and none of them was told");
+	for (uint32_t i = 0; i < r->n_holders; i++)
+		strbuf_addf(&t->line, "%s %s", i ? "," : ", likely held by task",
+			    t->s->tasks[r->holders[i]].name);
+	text_end_line(t);
+}
+
+static void waiting_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	const struct snap_task *task = &t->s->tasks[v->site_task];
+	char lag[32], line[300];
+
+	snprintf(line, sizeof(line),
+		 "The event loop is healthy (lag %s), its tasks are not served: %u of %u wait in "
+		 "one place.",
+		 duration(lag, v->lag_ns), v->site_count, l->tasks);
+	text_wrap(t, "", line);
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "  they wait  ", v->title);
+	if (task->resource != SNAP_NONE)
+		resource_line(t, &t->s->resources[task->resource]);
+	if (l->info.have_executor && l->info.executor_queued > 0)
+		TEXT_LINE(t, "  executor   %lld of %lld threads, %lld jobs queued",
+			  (long long)l->info.executor_threads, (long long)l->info.executor_max,
+			  (long long)l->info.executor_queued);
+}
+
+static void healthy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char lag[32], next[32];
+	double left;
+
+	TEXT_LINE(t, "The event loop is healthy (lag %s). %u tasks.", duration(lag, v->lag_ns),
+		  l->tasks);
+	if (l->phase != SNAP_SELECT)
+		return;
+	strbuf_addstr(&t->line, "  loop       waits in select");
+	if (l->have_select)
+		strbuf_addf(&t->line, " since %s", duration(next, l->select_ns));
+	left = l->info.next_when - (double)t->s->clock_ns / 1e9;
+	if (l->info.have_next && left > 0)
+		strbuf_addf(&t->line, ", next timer in %s", duration(next, aio_ns(left)));
+	text_end_line(t);
+}
+
+static void starved_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char late[32], line[200];
+
+	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.",
+		 duration(late, v->lag_ns), v->title);
+	text_wrap(t, "", line);
+	suffering(t, l);
+}
+
+/* "stopped by a signal" is said of the process; the other titles are clauses of their own. */
+static void plain_text(struct text *t, const struct verdict *v)
+{
+	bool of_process =
+		v->id == VERDICT_STOPPED || v->id == VERDICT_TRACED || v->id == VERDICT_FROZEN;
+	char line[200];
+
+	if (!v->title[0])
+		return;
+	if (of_process)
+		snprintf(line, sizeof(line), "The process is %s.", v->title);
+	else
+		snprintf(line, sizeof(line), "%c%s.", toupper((unsigned char)v->title[0]),
+			 v->title + 1);
+	text_wrap(t, "", line);
+}
+
+void text_verdict(struct text *t, const struct snap_loop *loop, const struct verdict *v)
+{
+	static void (*const texts[])(struct text * t, const struct snap_loop *l,
+				     const struct verdict *v) = {
+		[VERDICT_STALLED] = stalled_text,
+		[VERDICT_DEADLOCK] = deadlock_text,
+		[VERDICT_OVERLOADED] = overloaded_text,
+		[VERDICT_CHOPPY] = choppy_text,
+		[VERDICT_BUSY] = busy_text,
+		[VERDICT_WAITING] = waiting_text,
+		[VERDICT_HEALTHY] = healthy_text,
+		[VERDICT_STARVED] = starved_text,
+	};
+
+	TEXT_LINE(t, "%s", "");
+	if (loop && (size_t)v->id < ARRAY_SIZE(texts) && texts[v->id])
+		texts[v->id](t, loop, v);
+	else
+		plain_text(t, v);
+	flag_lines(t, v);
+	certainty(t, v);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The other rules, each on a snapshot built by hand: what must match, and what must not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "diagnose_world.h"
+
+/* ---- held from outside --------------------------------------------------------------------------
+ */
+
+static void frozen_wins_over_all(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 9000 * MS);
+	look(&w, 0, 0, 1, 0);
+	w.s.limits.frozen = true;
+	w.s.limits.frozen_how = "cgroup.events frozen 1 of /a";
+	assert_int_equal(judge(&w).id, VERDICT_FROZEN);
+	w.s.limits.frozen = false;
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+	strcpy(w.thread.os.wchan, "__refrigerator");
+	assert_int_equal(judge(&w).id, VERDICT_FROZEN);
+}
+
+static void what_runs_without_a_loop(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	w.s.n_loops = 0;
+	w.thread.is_python = true;
+	assert_string_equal(judge(&w).kind, "");
+	w.codes[2] = (struct snap_code){.function = "run",
+					.qualname = "SyncWorker.run",
+					.file = "/x/site-packages/gunicorn/workers/sync.py"};
+	assert_string_equal(judge(&w).kind, "sync-server");
+	w.codes[2].file = "<frozen importlib._bootstrap>";
+	w.codes[2].function = "_find_and_load";
+	assert_string_equal(judge(&w).kind, "starting");
+	w.codes[2].file = "/x/trio/_core/_run.py";
+	w.codes[2].function = "run";
+	assert_string_equal(judge(&w).kind, "other-loop");
+}
+
+/* ---- starved ------------------------------------------------------------------------------------
+ */
+
+/* The thread is runnable in each of n looks, 20 ms apart, and on CPU for cpu_ms of each 20. */
+static void runnable(struct world *w, unsigned n, int64_t cpu_ms, int64_t queued_ms)
+{
+	w->thread.os.stat.state = 'R';
+	for (unsigned i = 0; i < n; i++) {
+		struct snap_look *l = look(w, 20 * i, 0, 1, cpu_ms * i);
+
+		l->run_queue_ns = (uint64_t)(queued_ms * i * MS);
+	}
+}
+
+static void no_cpu_is_starved(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	held(&w, 700 * MS);
+	runnable(&w, 6, 2, 18);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STARVED);
+	assert_string_equal(v.kind, "cpu.host");
+	w.s.kernel_first = (struct snap_kernel){.have_cpu_stat = true, .nr_periods = 5};
+	w.s.kernel_last = (struct snap_kernel){
+		.have_cpu_stat = true, .nr_periods = 7, .nr_throttled = 2, .throttled_us = 180000};
+	assert_string_equal(judge(&w).kind, "cpu.throttled");
+	w.s.kernel_last.nr_throttled = 0;
+	w.s.kernel_first.have_steal = w.s.kernel_last.have_steal = true;
+	w.s.kernel_last.total_ticks = 100;
+	w.s.kernel_last.steal_ticks = 40;
+	assert_string_equal(judge(&w).kind, "cpu.steal");
+}
+
+/* Half of the time on a CPU, and asleep in some looks: a callback that computes on a busy machine.
+ */
+static void some_cpu_is_not_starved(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 700 * MS);
+	runnable(&w, 6, 11, 9);
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+	init(&w);
+	held(&w, 700 * MS);
+	runnable(&w, 6, 2, 18);
+	for (unsigned i = 2; i < 6; i++)
+		w.looks[i].state = 'S';
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+}
+
+static void page_faults_starve(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	w.thread.os.stat.state = 'D';
+	held(&w, 700 * MS);
+	look(&w, 0, 0, 1, 0);
+	look(&w, 100, 0, 1, 1)->majflt = 40;
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STARVED);
+	assert_string_equal(v.kind, "mem");
+	w.looks[1].majflt = 2; /* a disk that is slow, and not for memory */
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+}
+
+/* In select with no timer late: only that it waits for the GIL in every look shows it. */
+static void gil_without_a_timer(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	w.loop.phase = SNAP_SELECT;
+	w.loop.run.have_end_time = w.loop.run.have_batch = false;
+	for (unsigned i = 0; i < 6; i++) {
+		struct snap_look *l = look(&w, 25 * i, 0, 0, 0);
+
+		l->end_time = 0;
+		l->waits_for_gil = true;
+	}
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STARVED);
+	assert_string_equal(v.kind, "gil");
+	w.looks[3].waits_for_gil = false;
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+}
+
+/* ---- stalled ------------------------------------------------------------------------------------
+ */
+
+static void held_world(struct world *w, const char *file, const char *function)
+{
+	init(w);
+	held(w, 900 * MS);
+	look(w, 0, 0, 1, 0);
+	look(w, 20, 0, 1, 0);
+	w->codes[0] = (struct snap_code){.function = function, .qualname = function, .file = file};
+}
+
+static void at_a_prompt(void **state)
+{
+	struct world w;
+
+	(void)state;
+	held_world(&w, "/usr/lib/python3.11/pdb.py", "interaction");
+	assert_string_equal(judge(&w).kind, "debugger");
+}
+
+static void in_the_collector(void **state)
+{
+	struct world w;
+
+	(void)state;
+	held_world(&w, "/srv/app/x.py", "build");
+	w.looks[1].on_cpu_ns = 20 * MS;
+	w.looks[0].gc = w.looks[1].gc = 1;
+	assert_string_equal(judge(&w).kind, "gc");
+	w.looks[0].gc = w.looks[1].gc = 0;
+	assert_string_equal(judge(&w).kind, "cpu.python");
+	/* collecting on a thread that sleeps: another thread's */
+	w.looks[0].gc = w.looks[1].gc = 1;
+	w.looks[1].on_cpu_ns = 0;
+	assert_string_equal(judge(&w).kind, "blocked.unknown");
+}
+
+static void another_loop_inside(void **state)
+{
+	struct snap_loop loops[2];
+	struct world w;
+
+	(void)state;
+	held_world(&w, "/srv/app/x.py", "inner");
+	loops[0] = loops[1] = w.loop;
+	loops[1].run.loop = 0x5000;
+	loops[1].outer = 0;
+	loops[1].phase = SNAP_SELECT;
+	loops[1].have_held = loops[1].run.have_end_time = loops[1].run.have_batch = false;
+	w.s.loops = loops;
+	w.s.n_loops = 2;
+	assert_string_equal(judge(&w).kind, "nested");
+}
+
+/* WHO is below the user's innermost frame; the leaf is what the bytecode calls. */
+static void who_and_what(void **state)
+{
+	const char *names[] = {"_socket!getaddrinfo"};
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	held_world(&w, "/x/site-packages/requests/sessions.py", "request");
+	in_call(&w, 7, 0);
+	v = judge(&w);
+	assert_string_equal(v.kind, "blocked.io.http");
+	assert_string_equal(v.culprit.library, "requests");
+	assert_string_equal(v.culprit.rule_kind, "py");
+	w.thread.have_call = true;
+	w.thread.call.names[0] = names[0];
+	w.thread.call.n_names = 1;
+	v = judge(&w);
+	assert_string_equal(v.kind, "blocked.io.dns"); /* the cure is the resolver's */
+	assert_string_equal(v.culprit.library, "requests");
+	assert_string_equal(v.culprit.leaf_name, "ccall _socket!getaddrinfo");
+	w.codes[0].own = true; /* no frame of a library at all */
+	v = judge(&w);
+	assert_string_equal(v.culprit.rule_kind, "ccall");
+	assert_int_equal(v.culprit.frame, 0);
+}
+
+static void the_library_outside_is_not_to_blame(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	held_world(&w, "/srv/app/filters.py", "burn");
+	w.codes[0].own = true;
+	w.codes[1] = (struct snap_code){.function = "render",
+					.qualname = "Template.render",
+					.file = "/x/dist-packages/jinja2/environment.py"};
+	w.looks[1].on_cpu_ns = 20 * MS;
+	w.thread.os.stat.state = 'R';
+	v = judge(&w);
+	assert_string_equal(v.kind, "cpu.python");
+	w.codes[1].file = "<frozen importlib._bootstrap>";
+	w.codes[1].function = "_find_and_load";
+	assert_string_equal(judge(&w).kind, "cpu.import");
+}
+
+/* argon2's own threads compute, and the loop's thread sits in futex meanwhile. */
+static void own_threads_compute(void **state)
+{
+	struct world w;
+
+	(void)state;
+	held_world(&w, "/x/dist-packages/argon2/_password_hasher.py", "hash");
+	in_call(&w, 202, 0);
+	assert_string_equal(judge(&w).kind, "cpu.crypto");
+}
+
+/* ---- it turns -----------------------------------------------------------------------------------
+ */
+
+static void holds_again_and_again(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	held(&w, 0);
+	w.loop.have_held = false;
+	w.loop.phase = SNAP_SELECT;
+	w.loop.run.have_end_time = w.loop.run.have_batch = false;
+	for (unsigned i = 0; i < 8; i++) {
+		struct snap_look *l = look(&w, 300 * i, 0, 1, 0);
+
+		l->end_time = i % 3 == 1 ? (double)l->clock_ns / 1e9 - 0.12 : 0;
+	}
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_CHOPPY);
+	assert_int_equal(v.episodes, 3);
+	w.looks[4].end_time = w.looks[7].end_time = 0; /* once is not again */
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+}
+
+static void hardly_ever_in_select(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 10 * MS);
+	for (unsigned i = 0; i < 8; i++) {
+		struct snap_look *l = look(&w, 20 * i, 2, 8, 19 * i);
+
+		l->end_time = (double)l->clock_ns / 1e9 - 0.01;
+	}
+	assert_int_equal(judge(&w).id, VERDICT_BUSY);
+	for (unsigned i = 1; i < 8; i += 2)
+		w.looks[i].end_time = 0;
+	for (unsigned i = 0; i < 8; i++)
+		w.looks[i].on_cpu_ns /= 3;
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+}
+
+#define TASKS 60
+
+/* Most of the tasks wait with one innermost frame. */
+static struct verdict waiting_in(const char *file, const char *qualname, unsigned of_them)
+{
+	struct snap_task tasks[TASKS];
+	struct world w;
+
+	init(&w);
+	w.loop.phase = SNAP_SELECT;
+	w.loop.run.have_end_time = w.loop.run.have_batch = false;
+	look(&w, 0, 0, 0, 0)->end_time = 0;
+	w.codes[0] = (struct snap_code){.function = "f", .qualname = qualname, .file = file};
+	memset(tasks, 0, sizeof(tasks));
+	for (unsigned i = 0; i < TASKS; i++) {
+		tasks[i].state = SNAP_TASK_PENDING;
+		tasks[i].stack = (struct snap_stack){i < of_them ? 0 : 1, 1, false};
+	}
+	w.s.tasks = tasks;
+	w.s.n_tasks = w.loop.tasks = TASKS;
+	return judge(&w);
+}
+
+static void most_wait_in_one_place(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		waiting_in("/usr/lib/python3.11/asyncio/locks.py", "Lock.acquire", 40).kind,
+		"wait.lock");
+	assert_string_equal(
+		waiting_in("/x/site-packages/asyncpg/pool.py", "Pool._acquire", 40).kind,
+		"wait.pool.db");
+	assert_int_equal(waiting_in("/usr/lib/python3.11/asyncio/locks.py", "Lock.acquire", 29).id,
+			 VERDICT_HEALTHY);
+	/* waiting for work is no trouble */
+	assert_int_equal(waiting_in("/usr/lib/python3.11/asyncio/queues.py", "Queue.get", 60).id,
+			 VERDICT_HEALTHY);
+}
+
+static void flags_beside_the_verdict(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	look(&w, 0, 0, 0, 0);
+	assert_int_equal(judge(&w).flags, 0);
+	w.loop.info.debug = true;
+	w.loop.info.have_executor = true;
+	w.loop.info.executor_queued = 3;
+	w.s.limits.have_fds_limit = w.s.limits.have_fds_open = true;
+	w.s.limits.fds_limit = 64;
+	w.s.limits.fds_open = 60;
+	v = judge(&w);
+	assert_int_equal(v.flags,
+			 1u << FLAG_DEBUG_MODE | 1u << FLAG_EXEC_FULL | 1u << FLAG_FD_LIMIT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frozen_wins_over_all),
+		cmocka_unit_test(what_runs_without_a_loop),
+		cmocka_unit_test(no_cpu_is_starved),
+		cmocka_unit_test(some_cpu_is_not_starved),
+		cmocka_unit_test(page_faults_starve),
+		cmocka_unit_test(gil_without_a_timer),
+		cmocka_unit_test(at_a_prompt),
+		cmocka_unit_test(in_the_collector),
+		cmocka_unit_test(another_loop_inside),
+		cmocka_unit_test(who_and_what),
+		cmocka_unit_test(the_library_outside_is_not_to_blame),
+		cmocka_unit_test(own_threads_compute),
+		cmocka_unit_test(holds_again_and_again),
+		cmocka_unit_test(hardly_ever_in_select),
+		cmocka_unit_test(most_wait_in_one_place),
+		cmocka_unit_test(flags_beside_the_verdict),
+	};
+
+	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
+}
