@@ -456,6 +456,18 @@ bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text);
 
 void snapshot_destroy(struct snapshot *snap);
 
+/*
+ * Between the first look and the last one; negative when that is unknown, as it is with one look.
+ * throttled_ratio: of the periods of the quota, those in which it was used up (0 without a quota);
+ * a period is 100 ms as a rule. throttled_s: CPU seconds held off. steal_ratio: of all the
+ * machine's CPU time. gc_ratio: of the looks at the loop, those in a collection.
+ */
+double snap_throttled_ratio(const struct snapshot *s);
+double snap_throttled_s(const struct snapshot *s);
+double snap_steal_ratio(const struct snapshot *s);
+double snap_majflt_per_s(const struct snapshot *s);
+double snap_gc_ratio(const struct snapshot *s, uint64_t loop);
+
 /* Readers. */
 static inline const struct snap_code *snap_code_of(const struct snapshot *s,
 						   const struct snap_frame *f)

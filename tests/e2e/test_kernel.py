@@ -161,7 +161,7 @@ def test_stopped():
         until(lambda: state_of(target.pid) == "T")
         document = dump(target.pid)
     assert document["verdict"] == "STOPPED"
-    assert document["process"]["kernel"]["frozen"] is False
+    assert not document["process"]["kernel"]["frozen"]
     assert document["process"]["kernel"]["tracer"] is None
 
 
@@ -233,7 +233,8 @@ def test_throttled(level, tmp_path):
         time.sleep(0.3)
         kernel = kernel_of(target, "--for", "1s", "--save", core)
         one = kernel_of(target, "--for", "0")
-    assert free["cpu_quota_cores"] == 0 and free["throttled_ratio"] == 0 and free["throttled_s"] == 0
+    if free["cpu_quota_cores"] == 0: # the machine itself is under none
+        assert free["throttled_ratio"] == 0 and free["throttled_s"] == 0
     assert kernel["cpu_quota_cores"] == pytest.approx(0.1)
     assert kernel["throttled_ratio"] > 0.5
     assert kernel["throttled_s"] > 0.1
@@ -268,7 +269,7 @@ def test_starved():
             burner.kill()
             burner.wait()
     assert kernel["cpu_pressure_ratio"] > 0.1
-    assert kernel["throttled_ratio"] == 0
+    assert kernel["throttled_ratio"] == 0 or kernel["cpu_quota_cores"] != 0
 
 
 # ---- descriptors, pages --------------------------------------------------------------------------
@@ -306,8 +307,7 @@ def test_nothing_wrong():
         with open("/proc/%d/limits" % target.pid) as file:
             limit = int(re.search(r"Max open files +(\d+)", file.read()).group(1))
         fds = len(os.listdir("/proc/%d/fd" % target.pid))
-    assert kernel["frozen"] is False and kernel["tracer"] is None
-    assert kernel["cpu_quota_cores"] == 0
+    assert kernel["frozen"] is (False if mounted("cgroup2") else None) and kernel["tracer"] is None
     assert (kernel["fds_limit"], kernel["fds_open"]) == (limit, fds if limit <= 1 << 20 else None)
     assert kernel["major_faults_per_s"] == 0
     assert 0 <= kernel["steal_ratio"] <= 1

@@ -297,6 +297,75 @@ static void test_refresh(void **state)
 	end();
 }
 
+/* ---- rates ----------------------------------------------------------------------------------- */
+
+static bool near(double a, double b)
+{
+	return a - b < 1e-9 && b - a < 1e-9;
+}
+
+static void test_rates(void **state)
+{
+	struct snap_kernel from = {.clock_ns = 1000000000,
+				   .have_cpu_stat = true,
+				   .nr_periods = 100,
+				   .nr_throttled = 40,
+				   .throttled_us = 7000000,
+				   .have_steal = true,
+				   .steal_ticks = 5,
+				   .total_ticks = 1000,
+				   .have_majflt = true,
+				   .majflt = 10};
+	struct snapshot s = {.kernel_first = from,
+			     .kernel_last = from,
+			     .limits = {.have_quota = true, .cpu_quota_cores = 0.5}};
+
+	(void)state;
+	assert_true(snap_throttled_ratio(&s) < 0); /* no period went by */
+	assert_true(snap_steal_ratio(&s) < 0 && snap_majflt_per_s(&s) < 0);
+	assert_true(near(snap_throttled_s(&s), 0));
+	s.kernel_last.clock_ns += 500000000;
+	s.kernel_last.nr_periods += 5;
+	s.kernel_last.nr_throttled += 4;
+	s.kernel_last.throttled_us += 250000;
+	s.kernel_last.steal_ticks += 30;
+	s.kernel_last.total_ticks += 100;
+	s.kernel_last.majflt += 50;
+	assert_true(near(snap_throttled_ratio(&s), 0.8));
+	assert_true(near(snap_throttled_s(&s), 0.25));
+	assert_true(near(snap_steal_ratio(&s), 0.3));
+	assert_true(near(snap_majflt_per_s(&s), 100));
+	s.kernel_last.nr_throttled += 40; /* at several levels */
+	assert_true(near(snap_throttled_ratio(&s), 1));
+	s.kernel_last.nr_throttled = s.kernel_last.steal_ticks = s.kernel_last.majflt = 0;
+	s.kernel_last.throttled_us = 0;
+	assert_true(snap_throttled_ratio(&s) < 0 && snap_throttled_s(&s) < 0);
+	assert_true(snap_steal_ratio(&s) < 0 && snap_majflt_per_s(&s) < 0);
+	s.limits.cpu_quota_cores = 0;
+	assert_true(near(snap_throttled_ratio(&s), 0));
+	s = (struct snapshot){0};
+	assert_true(snap_throttled_ratio(&s) < 0 && snap_throttled_s(&s) < 0);
+	assert_true(snap_steal_ratio(&s) < 0 && snap_majflt_per_s(&s) < 0);
+}
+
+static void test_gc_ratio(void **state)
+{
+	struct snap_look looks[] = {
+		{.loop = 1, .have_more = true, .gc = true},
+		{.loop = 2, .have_more = true},
+		{.loop = 1, .have_more = true},
+		{.loop = 1}, /* of old */
+		{.loop = 3},
+	};
+	struct snapshot s = {.looks = looks, .n_looks = ARRAY_SIZE(looks)};
+
+	(void)state;
+	assert_true(near(snap_gc_ratio(&s, 1), 0.5));
+	assert_true(near(snap_gc_ratio(&s, 2), 0));
+	assert_true(snap_gc_ratio(&s, 3) < 0);
+	assert_true(snap_gc_ratio(&s, 4) < 0);
+}
+
 /* ---- descriptors, tracer --------------------------------------------------------------------- */
 
 static void test_descriptors(void **state)
@@ -375,7 +444,8 @@ int main(void)
 		cmocka_unit_test(test_frozen_unknown), cmocka_unit_test(test_v2_quota),
 		cmocka_unit_test(test_v1_quota),       cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_refresh),	       cmocka_unit_test(test_descriptors),
-		cmocka_unit_test(test_tracer),
+		cmocka_unit_test(test_tracer),	       cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_gc_ratio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
