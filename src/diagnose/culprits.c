@@ -38,17 +38,6 @@ static uint32_t hash_of(enum culprit_kind kind, const char *pattern)
 	return hash;
 }
 
-/* Room for so many rows, with half of the slots free at least. */
-void culprit_index_init(struct culprit_index *index, size_t rows)
-{
-	size_t size = 16;
-
-	while (size < 2 * rows)
-		size *= 2;
-	index->slots = mem_zalloc(size, sizeof(*index->slots));
-	index->mask = (uint32_t)size - 1;
-}
-
 void culprit_index_deinit(struct culprit_index *index)
 {
 	free(index->slots);
@@ -59,9 +48,9 @@ void culprit_index_deinit(struct culprit_index *index)
 static uint32_t *slot_of(const struct culprit_index *index, const struct culprit_row *rows,
 			 enum culprit_kind kind, const char *pattern)
 {
-	uint32_t i = hash_of(kind, pattern) & index->mask;
+	uint32_t i = hash_of(kind, pattern) & (index->size - 1);
 
-	for (; index->slots[i]; i = (i + 1) & index->mask) {
+	for (; index->slots[i]; i = (i + 1) & (index->size - 1)) {
 		const struct culprit_row *row = &rows[index->slots[i] - 1];
 
 		if (row->kind == kind && !strcmp(row->pattern, pattern))
@@ -73,12 +62,29 @@ static uint32_t *slot_of(const struct culprit_index *index, const struct culprit
 uint32_t culprit_index_get(const struct culprit_index *index, const struct culprit_row *rows,
 			   enum culprit_kind kind, const char *pattern)
 {
+	if (!index->size)
+		return CULPRITS_NONE;
 	return *slot_of(index, rows, kind, pattern) - 1; /* 0 gives CULPRITS_NONE */
+}
+
+static void grow(struct culprit_index *index, const struct culprit_row *rows)
+{
+	struct culprit_index larger = {.size = index->size ? 4 * index->size : 1024};
+
+	larger.slots = mem_zalloc(larger.size, sizeof(*larger.slots));
+	for (uint32_t i = 0; i < index->size; i++)
+		if (index->slots[i])
+			culprit_index_put(&larger, rows, index->slots[i] - 1);
+	culprit_index_deinit(index);
+	*index = larger;
 }
 
 void culprit_index_put(struct culprit_index *index, const struct culprit_row *rows, uint32_t row)
 {
+	if (2 * index->used >= index->size)
+		grow(index, rows);
 	*slot_of(index, rows, rows[row].kind, rows[row].pattern) = row + 1;
+	index->used++;
 }
 
 /* ---- the catalogue of this process -------------------------------------------------------------
@@ -154,11 +160,8 @@ bool culprits_load(const char *path, struct error *err)
 {
 	struct catalogue c = {0};
 
-	culprit_index_init(&c.index, (CULPRIT_BUILT_IN + 1) * (size_t)CULPRITS_ROWS_MAX);
-	if (path && !add_file(&c, path, CULPRIT_FILE, err)) {
-		culprit_index_deinit(&c.index);
+	if (path && !add_file(&c, path, CULPRIT_FILE, err))
 		return false;
-	}
 	add_config(&c);
 	add_built_in(&c);
 	c.loaded = true;
@@ -179,7 +182,6 @@ void culprits_unload(void)
 static const struct catalogue *the_catalogue(void)
 {
 	if (!catalogue.loaded) {
-		culprit_index_init(&catalogue.index, CULPRITS_ROWS_MAX);
 		add_built_in(&catalogue);
 		catalogue.loaded = true;
 	}

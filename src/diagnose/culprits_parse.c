@@ -96,27 +96,37 @@ static bool bad_character(const struct parser *p, const char *at, uint32_t cp)
 	return error_hint(p->err, "remove it; columns are separated by tabs, rows by newlines");
 }
 
+/* Bytes at the start of text that need no second look. */
+static size_t plain(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && (text[n] == '\t' || (unsigned char)(text[n] - 0x20) < 0x5f))
+		n++;
+	return n;
+}
+
 /* Rows are printed as they are, so they have nothing that utf8_add_safe() would change. */
 static bool check_text(const struct parser *p, size_t len)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	size_t i = plain(p->line, len);
 	uint32_t cp;
 
-	for (size_t i = 0, n; i < len; i += n) {
-		const char *at = p->line + i;
-		size_t before = safe.len;
+	while (i < len) {
+		size_t n = utf8_decode(p->line + i, len - i, &cp), skip;
 
-		n = 1;
-		if (*at == '\t' || (*at >= 0x20 && *at < 0x7f)) {
-			strbuf_addch(&safe, *at);
-			continue;
+		if (i && (unsigned char)p->line[i - 1] < 0x80) { /* what a mark would stand on */
+			strbuf_reset(&safe);
+			strbuf_addch(&safe, p->line[i - 1]);
 		}
-		n = utf8_decode(at, len - i, &cp);
-		if (cp == UTF8_BAD)
-			return bad_character(p, at, cp);
-		utf8_add_safe_cp(&safe, cp);
-		if (safe.len - before != n || memcmp(safe.data + before, at, n) != 0)
-			return bad_character(p, at, cp);
+		skip = safe.len;
+		if (cp != UTF8_BAD)
+			utf8_add_safe_cp(&safe, cp);
+		if (safe.len - skip != n || memcmp(safe.data + skip, p->line + i, n) != 0)
+			return bad_character(p, p->line + i, cp);
+		i += n;
+		i += plain(p->line + i, len - i);
 	}
 	return true;
 }
@@ -404,7 +414,6 @@ bool culprits_parse(const char *name, char *text, size_t len, enum culprit_origi
 
 	utf8_add_safe(&safe, name, strlen(name), 200);
 	p.name = safe.data;
-	culprit_index_init(&p.index, CULPRITS_ROWS_MAX);
 	ok = take_lines(&p, text, len);
 	culprit_index_deinit(&p.index);
 	if (!ok) {

@@ -11,11 +11,10 @@
 
 /* Rows by kind and pattern: open addressing over their numbers, no deletion. */
 struct culprit_index {
-	uint32_t *slots; /* number of the row + 1, 0 free */
-	uint32_t mask;
+	uint32_t *slots;     /* number of the row + 1, 0 free */
+	uint32_t size, used; /* of the slots; size is a power of two, or 0 before the first row */
 };
 
-void culprit_index_init(struct culprit_index *index, size_t rows);
 void culprit_index_deinit(struct culprit_index *index);
 uint32_t culprit_index_get(const struct culprit_index *index, const struct culprit_row *rows,
 			   enum culprit_kind kind, const char *pattern); /* CULPRITS_NONE */

@@ -51,6 +51,7 @@ static void good_texts(void **state)
 		{"py\ta:b\tio.http\tT\tA\tS\npy\tc:d\tsleep\tT\tA", 2},
 		{"py\ta:b\tio.http\tT\tA\nawait\ta:b\twait.http\tT\tA\n", 2},
 		{"py\ta:<lambda>\tio.http\tpr\xc3\xa9t \xe2\x82\xac\tA\n", 1},
+		{"py\ta:b\tio.http\te\xcc\x81\xcc\x81 e\xcc\x81\tA\n", 1},
 		{"await\ta.b:C.d.<locals>.e\twait.http\tT\tA\n", 1},
 		{"py\tfoo-bar.na\xc3\xafve:f\tio.http\tT\tA\n", 1},
 		{"ccall\t_io!BufferedReader.read\tfile.read\tT\tA\n", 1},
@@ -141,6 +142,8 @@ static void bad_texts(void **state)
 		{"py\ta:b\tio.http\tT\rT\tA\n", ":1:17:", "U+000D"},
 		{"py\ta:b\tio.http\t\xe2\x82\xac\xe2\x80\xae\tA\n", ":1:17:", "U+202E"},
 		{"py\ta:b\tio.http\t\xc3\xa9\xff\tA\n", ":1:17:", "byte 0xff is not UTF-8"},
+		/* one more mark than a character can carry */
+		{"py\ta:b\tio.http\te\xcc\x81\xcc\x81\xcc\x81\tA\n", ":1:19:", "U+0301"},
 		{"# caf\xe9\n" ROW, ":1:6:", "byte 0xe9 is not UTF-8"},
 	};
 	struct error err;
