@@ -12,7 +12,9 @@ from conftest import INTERPRETERS, PROGRAM
 MODULECHECK = os.environ.get("STALLSCOPE_MODULECHECK") or os.path.join(
     os.path.dirname(PROGRAM), "tests/e2e/modulecheck")
 CATALOGUE = pathlib.Path(__file__).resolve().parents[2] / "data" / "culprits.tsv"
-PATTERNS = [row.split("\t")[1] for row in CATALOGUE.read_text().splitlines() if row.startswith("py\t")]
+ROWS = [row.split("\t")[:2] for row in CATALOGUE.read_text().splitlines()[1:]]
+PATTERNS = [pattern for kind, pattern in ROWS if kind == "py"]
+NAMES = [pattern for kind, pattern in ROWS if kind in ("ccall", "await")]
 
 # What the catalogue calls otherwise than the interpreter does: parts that moved, and frozen code.
 MOVED = {"pathlib._abc": "pathlib", "pathlib._local": "pathlib",
@@ -96,3 +98,40 @@ def test_rows_of_the_standard_library():
     mine = {p for p in PATTERNS if p.split(":")[0].split(".")[0] in modules}
     assert len(mine) > 60
     assert not mine - set().union(*FOUND.values())
+
+
+# Prints those of its arguments that name something.
+RESOLVE = r"""
+import sys, importlib, select
+select.poll = type(select.poll())  # the type has no name of its own
+for pattern in sys.argv[1:]:
+    module, names = pattern.replace("!", ":").split(":")
+    try:
+        found = importlib.import_module(module)
+        for name in names.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError):
+        continue
+    print(pattern)
+"""
+
+RESOLVED = {}
+
+
+def test_names_of_the_standard_library(interpreter):
+    """C callables and coroutines are there by the names that the rows have for them."""
+    result = subprocess.run(interpreter.command + ["-S", "-c", RESOLVE] + NAMES, stdout=subprocess.PIPE,
+                            stdin=subprocess.DEVNULL, text=True, timeout=60, check=True, cwd="/")
+    RESOLVED[interpreter.id] = set(result.stdout.split())
+    assert len(RESOLVED[interpreter.id]) > 60
+
+
+def test_all_names_of_the_standard_library():
+    if len(RESOLVED) < len(INTERPRETERS):
+        pytest.skip("not all interpreters were looked at")
+    top = {module.split(".")[0] for interpreter in INTERPRETERS for module, _, _ in listed(interpreter)}
+    builtin = {"_socket", "socket", "select", "posix", "builtins", "time", "fcntl", "_signal", "gc", "zlib",
+               "_thread", "_queue", "_pickle", "_io", "_hashlib", "binascii", "unicodedata", "_multiprocessing"}
+    mine = {n for n in NAMES if n.replace("!", ":").split(":")[0].split(".")[0] in top | builtin}
+    assert len(mine) > 60
+    assert not mine - set().union(*RESOLVED.values())
