@@ -329,13 +329,13 @@ void build_holders(struct builder *b)
 		const struct snap_thread *thread = &b->s->threads[loop->thread];
 		struct hunt *h;
 
-		if (loop->blocked.kind != SNAP_BLOCKED_FUTEX || thread->waits_for_gil ||
-		    !thread->is_python)
+		if (loop->blocked.kind != SNAP_BLOCKED_FUTEX || !thread->is_python)
 			continue;
 		h = mem_zalloc(1, sizeof(*h));
 		h->b = b;
 		h->loop = loop;
 		find_holder(h);
 		free(h);
+		forget_if_moved(b, loop);
 	}
 }

@@ -4,9 +4,14 @@
  * path, the child, the futex; and whether there is a timeout. Pointers among the arguments are
  * read from the target's memory, which the call left as it was when it began.
  */
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "builder.h"
@@ -109,8 +114,11 @@ static void set_left(struct snap_blocked *w, double seconds)
 static bool read_time(struct builder *b, uint64_t address, int64_t unit, double *ret)
 {
 	struct reader *rd = &b->py->rd;
-	int64_t whole = rd_i64(rd, address), part = rd_i64(rd, address + 8);
+	int64_t whole, part;
 
+	source_reread(rd->src, address, 16); /* on the stack of a thread that was read before */
+	whole = rd_i64(rd, address);
+	part = rd_i64(rd, address + 8);
 	if (rd_take(rd) || whole < 0 || part < 0 || part >= unit || whole > AIO_NS_MAX / 1000000000)
 		return false;
 	*ret = (double)whole + (double)part / (double)unit;
@@ -220,6 +228,7 @@ static void add_poll(struct builder *b, struct snap_blocked *w, const uint64_t *
 {
 	struct reader *rd = &b->py->rd;
 
+	source_reread(rd->src, args[0], 8 * (args[1] < POLL_MAX ? args[1] : POLL_MAX));
 	for (uint64_t i = 0; i < args[1] && i < POLL_MAX && !rd->failed; i++)
 		add_fd(w, rd->failed ? -1 : rd_i32(rd, args[0] + 8 * i));
 	if (rd_take(rd) || args[1] > POLL_MAX)
@@ -230,6 +239,8 @@ static void add_set(struct builder *b, struct snap_blocked *w, uint64_t set, uin
 {
 	struct reader *rd = &b->py->rd;
 
+	if (set)
+		source_reread(rd->src, set, n / 8 + 8);
 	for (uint64_t i = 0; set && i < n; i += 64) {
 		uint64_t bits = rd_u64(rd, set + i / 8);
 
@@ -309,7 +320,8 @@ static void describe_all(struct builder *b, struct snap_loop *loop, const struct
 /* ---- timeouts that belong to a descriptor -----------------------------------------------------
  */
 
-#define SOCKET_FRAMES 8u /* from the leaf outwards: socket, ssl, http.client... */
+#define LEAF_SLOTS    64u /* read anew: they change with each call */
+#define SOCKET_FRAMES 8u  /* from the leaf outwards: socket, ssl, http.client... */
 
 /* The Python socket of this descriptor among what the innermost frames have. */
 static bool find_socket(struct builder *b, const struct snap_stack *stack, int32_t fd,
@@ -400,6 +412,7 @@ static void sleep_argument(struct builder *b, struct snap_loop *loop)
 		rd_take(&b->py->rd);
 		return;
 	}
+	source_reread(b->py->rd.src, frame.locals, 8 * LEAF_SLOTS);
 	n = python_frame_slots(b->py, &frame, slots, ARRAY_SIZE(slots), &exact);
 	for (size_t i = 1; i < n; i++) {
 		if (!slots[i].on_stack || !slots[i - 1].on_stack ||
@@ -425,6 +438,7 @@ static void read_path(struct builder *b, struct snap_blocked *w, uint64_t addres
 	char raw[PATH_BYTES];
 	size_t len = 0;
 
+	source_reread(rd->src, address, sizeof(raw));
 	for (; len < sizeof(raw); len++) {
 		raw[len] = (char)rd_u8(rd, address + len);
 		if (rd->failed || !raw[len])
@@ -436,14 +450,44 @@ static void read_path(struct builder *b, struct snap_blocked *w, uint64_t addres
 	w->path = arena_strndup(&b->s->arena, safe.data, safe.len);
 }
 
+/* The address that a unix socket is to be connected to: the socket itself has none. */
+static void read_address(struct builder *b, struct snap_loop *loop, const uint64_t *args)
+{
+	struct reader *rd = &b->py->rd;
+	struct sockaddr_un address = {0};
+	size_t len = args[2] < sizeof(address) ? args[2] : sizeof(address);
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+
+	if (loop->wait.kind != SNAP_FD_UNIX || loop->wait.path ||
+	    len <= offsetof(struct sockaddr_un, sun_path))
+		return;
+	source_reread(rd->src, args[1], len);
+	rd_bytes(rd, args[1], &address, len);
+	len -= offsetof(struct sockaddr_un, sun_path);
+	if (rd_take(rd) || address.sun_family != AF_UNIX)
+		return;
+	if (address.sun_path[0])
+		len = strnlen(address.sun_path, len);
+	else
+		address.sun_path[0] = '@'; /* abstract, as the kernel writes it */
+	utf8_add_safe(&safe, address.sun_path, len, 200);
+	loop->wait.path = arena_strndup(&b->s->arena, safe.data, safe.len);
+	loop->blocked.fds[0].path = loop->wait.path;
+}
+
+static bool waits_for_file_lock(const struct call_shape *shape, const uint64_t *args)
+{
+	return shape->call == SYS_flock ||
+	       (shape->call == SYS_fcntl && (args[1] == F_SETLKW || args[1] == F_OFD_SETLKW));
+}
+
 static enum snap_blocked_kind decode(struct builder *b, struct snap_blocked *w,
 				     const struct call_shape *shape, const uint64_t *args)
 {
 	switch (shape->shape) {
 	case FD_FIRST:
 		add_fd(w, args[0] < FD_MAX ? (int64_t)args[0] : -1);
-		return shape->call == SYS_flock || shape->call == SYS_fcntl ? SNAP_BLOCKED_FILE_LOCK
-									    : SNAP_BLOCKED_FDS;
+		return waits_for_file_lock(shape, args) ? SNAP_BLOCKED_FILE_LOCK : SNAP_BLOCKED_FDS;
 	case FD_POLL:
 		add_poll(b, w, args);
 		break;
@@ -479,6 +523,8 @@ static void read_wait(struct builder *b, struct snap_loop *loop, const struct os
 	read_limit(b, w, shape, os->syscall.args);
 	w->kind = decode(b, w, shape, os->syscall.args);
 	describe_all(b, loop, os);
+	if (shape->call == SYS_connect)
+		read_address(b, loop, os->syscall.args);
 	if (loop->wait.fd >= 0)
 		fd_limit(b, loop);
 	w->fifo = w->kind == SNAP_BLOCKED_OPEN && !strcmp(os->wchan, "wait_for_partner");
@@ -486,18 +532,51 @@ static void read_wait(struct builder *b, struct snap_loop *loop, const struct os
 		sleep_argument(b, loop);
 }
 
+static void forget(struct snap_loop *loop)
+{
+	loop->wait = (struct snap_wait_fd){.fd = -1};
+	loop->blocked = (struct snap_blocked){.age_s = -1, .holder_frame = SNAP_NONE};
+}
+
+/*
+ * Asked past the cache of this look: the same call, and no other in between, as the thread has not
+ * been on a CPU since. (What it waits for was read after its system call and its slices were.)
+ */
+static bool is_same_call(struct builder *b, const struct os_thread *os)
+{
+	struct source *again = source_again(b->py->rd.src);
+	struct os_thread now;
+	bool same = os_thread_read(again, os->tid, OS_SYSCALL | OS_SCHED, &now, NULL) &&
+		    now.have_syscall && !now.syscall.running &&
+		    now.syscall.number == os->syscall.number && now.syscall.sp == os->syscall.sp &&
+		    !memcmp(now.syscall.args, os->syscall.args, sizeof(now.syscall.args)) &&
+		    (!now.have_sched || !os->have_sched || now.sched.slices == os->sched.slices);
+
+	source_close(again);
+	return same;
+}
+
+void forget_if_moved(struct builder *b, struct snap_loop *loop)
+{
+	if (loop->blocked.kind == SNAP_BLOCKED_OTHER ||
+	    is_same_call(b, &b->s->threads[loop->thread].os))
+		return;
+	forget(loop);
+}
+
 void build_waits(struct builder *b)
 {
 	for (size_t i = 0; i < b->s->n_loops; i++) {
 		struct snap_loop *loop = &b->s->loops[i];
-		const struct os_thread *os = &b->s->threads[loop->thread].os;
+		const struct snap_thread *thread = &b->s->threads[loop->thread];
+		const struct os_thread *os = &thread->os;
 
-		loop->wait.fd = -1;
-		loop->blocked.age_s = -1;
-		loop->blocked.holder_frame = SNAP_NONE;
-		if (loop->phase == SNAP_SELECT || !os->have_syscall || os->syscall.running)
+		forget(loop);
+		if (loop->phase == SNAP_SELECT || thread->waits_for_gil || !os->have_syscall ||
+		    os->syscall.running)
 			continue;
 		read_wait(b, loop, os);
 		find_other_end(b, loop);
+		forget_if_moved(b, loop);
 	}
 }

@@ -113,6 +113,10 @@ def test_unix_sockets(python):
         check_fd(truth, what)
         assert what["path"] == truth["path"] and what["descriptors"][0]["kind"] == "unix"
         assert "unix socket %s" % truth["path"] in text
+    with blocked(python, "unix-connect") as (truth, what, text):
+        check_fd(truth, what)
+        assert what["path"] == truth["path"] and what["system_call"] == "connect"
+        assert what["descriptors"][0]["path"] == truth["path"]
     with blocked(python, "unix-unnamed") as (truth, what, text):
         check_fd(truth, what)
         assert what["path"] is None and what["descriptors"][0]["kind"] == "unix" and what["timeout"] == "none"
@@ -136,6 +140,25 @@ def test_poll_without_timeout(python):
     with blocked(python, "poll-none") as (truth, what, _):
         assert what["peer"] == truth["peer"]
         assert what["timeout"] == "none" and what["timeout_s"] is None
+
+
+@some
+def test_a_thread_that_moves_on(python):
+    """Descriptor, peer and timeout are of the same wait, or nothing is said."""
+    seen = set()
+    with Target(python, "peers.py", "moving") as target:
+        waits = {wait["fd"]: wait for wait in target.truth["waits"]}
+        for _ in range(40):
+            loop, = dump(target.pid, "--for", "0")["loops"]
+            what = loop["what"]
+            if what is None or what["fd"] is None:
+                assert what is None or (what["peer"], what["timeout"]) == (None, None)
+                continue
+            wait = waits[what["fd"]]
+            assert what["peer"] == wait["peer"] and what["timeout"] == "set"
+            assert abs(what["timeout_s"] - wait["timeout"]) < 1e-9
+            seen.add(what["fd"])
+    assert seen == set(waits)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="makes a network namespace")

@@ -109,6 +109,18 @@ def unix_named():
     accepted.recv(1)
 
 
+def unix_connect():
+    """To a server whose backlog is full."""
+    path = keep(tempfile.mkdtemp()) + "/full"
+    server = keep(socket.socket(socket.AF_UNIX))
+    server.bind(path)
+    server.listen(0)
+    keep(socket.socket(socket.AF_UNIX)).connect(path)
+    client = keep(socket.socket(socket.AF_UNIX))
+    tell(path=path, fd=client.fileno())
+    client.connect(path)
+
+
 def unix_unnamed():
     one, other = socket.socketpair()
     keep(one, other)
@@ -156,6 +168,24 @@ def poll_none():
     poll.register(fds[2], select.POLLIN)
     tell(fds=fds[2:], peer=peer)
     poll.poll()
+
+
+def moving():
+    """Turns from one wait to the next, ever so often: what is said must be of one of them."""
+    waits = []
+    for timeout in (0.012, 0.015):
+        _, port = listener()
+        client = keep(socket.create_connection(("127.0.0.1", port)))
+        client.settimeout(timeout)
+        waits.append({"fd": client.fileno(), "peer": "127.0.0.1:%d" % port, "timeout": timeout, "socket": client})
+    tell(waits=[{key: wait[key] for key in ("fd", "peer", "timeout")} for wait in waits])
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for wait in waits:
+            try:
+                wait["socket"].recv(1)
+            except socket.timeout:
+                pass
 
 
 # ---- pipes, files, terminals -------------------------------------------------------------------------
@@ -401,7 +431,7 @@ async def lock_task():
 STATES = {
     "silent": silent, "silent-timeout": lambda: silent(43.5), "silent6": silent6, "no-answer": no_answer,
     "full-window": full_window, "accept": accept, "dns": dns, "unix-named": unix_named,
-    "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none,
+    "unix-connect": unix_connect, "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none, "moving": moving,
     "pipe-read": pipe_read, "pipe-write": pipe_write, "pipe-self": pipe_self, "fifo-open": fifo_open,
     "fifo-read": fifo_read, "flock": lambda: file_lock("flock"), "lockf": lambda: file_lock("lockf"), "tty": tty,
     "child": child, "any-child": any_child, "sleep": sleep, "lock-with": lock_with,
