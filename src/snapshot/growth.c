@@ -2,6 +2,7 @@
 /* How fast tasks are made, and how fast their number grows. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "builder.h"
@@ -38,11 +39,9 @@ static bool is_alone(const struct snapshot *s, const struct snap_loop *loop)
 /* No task has a higher number than were made: else the counter is elsewhere in this build. */
 static bool contradicts(const struct snapshot *s, int64_t made)
 {
-	long long number;
-
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (!strncmp(s->tasks[i].name, "Task-", 5) &&
-		    sscanf(s->tasks[i].name + 5, "%18lld", &number) == 1 && number > made)
+		    strtoll(s->tasks[i].name + 5, NULL, 10) > made)
 			return true;
 	return false;
 }
