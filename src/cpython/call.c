@@ -183,6 +183,7 @@ static bool tell_call(const struct call_site *site, struct py_call *ret)
 		return false;
 	if (call_text(site, site->at, low, &text))
 		utf8_copy(ret->text, sizeof(ret->text), text.data);
+	ret->implied = site->at && instr[-1].kind == OP_SPECIAL; /* 3.14+: with */
 	if (instr->loose)
 		name_call_loosely(site, ret);
 	else

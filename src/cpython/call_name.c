@@ -89,7 +89,7 @@ static void add_method(struct python *py, uint64_t type, const char *method, str
 
 /* ---- methods --------------------------------------------------------------------------------- */
 
-enum found { NOT_HERE, IN_C, IN_PYTHON };
+enum found { NOT_HERE, UNTOLD, IN_C, IN_PYTHON };
 
 static bool in_methods(struct python *py, uint64_t type, const char *method)
 {
@@ -114,7 +114,7 @@ static enum found find_method(struct python *py, uint64_t type, const char *meth
 	uint64_t dict = get_u64(py, type, F_TP_DICT), value = 0;
 
 	if (!dict)
-		return in_methods(py, type, method) ? IN_C : NOT_HERE;
+		return in_methods(py, type, method) ? IN_C : UNTOLD;
 	if (!py_dict_lookup(py, dict, &method, 1, &value) || !value)
 		return NOT_HERE;
 	return type_is(py, py_type(py, value), "function") ? IN_PYTHON : IN_C;
@@ -122,7 +122,7 @@ static enum found find_method(struct python *py, uint64_t type, const char *meth
 
 /*
  * One name for each class of the MRO up to the one that has the method (owner, if it is known).
- * False at one that has it in Python: then this is what is called, unless it is known better.
+ * known: there is such a method, in C. Else false for one in Python, or when there is none.
  */
 static bool add_methods(struct python *py, uint64_t type, const char *method, uint64_t owner,
 			bool known, struct py_call *ret)
@@ -135,14 +135,15 @@ static bool add_methods(struct python *py, uint64_t type, const char *method, ui
 
 		if (found == IN_PYTHON && !known)
 			return false;
+		known |= found == UNTOLD;
 		add_method(py, class, method, ret);
 		if (found == IN_C || class == owner)
 			return true;
 	}
-	/* Nobody says that it has it: only that the object can do it is known. */
+	/* No class says that it has it: then at most that the object can do it is known. */
 	if (ret->n_names > 1)
 		ret->n_names = 1;
-	return true;
+	return known;
 }
 
 void call_name_method(struct python *py, uint64_t object, const char *method, struct py_call *ret)

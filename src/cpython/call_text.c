@@ -230,7 +230,7 @@ static bool walk(const struct call_site *site, size_t first, size_t end, int32_t
 	for (size_t i = first + 1; i < end; i++) {
 		int32_t after = bytecode_after(site->py->minor, &v[i]);
 
-		if (v[i].depth == DEPTH_UNKNOWN || after <= slot)
+		if (v[i].depth <= live || after <= slot) /* gone: what is there now is another */
 			return false;
 		if (leaves(&v[i], after, live))
 			continue;
@@ -244,16 +244,29 @@ static bool walk(const struct call_site *site, size_t first, size_t end, int32_t
 	return true;
 }
 
+static bool expression(const struct call_site *site, size_t first, size_t end, int32_t slot,
+		       struct strbuf *out)
+{
+	strbuf_reset(out);
+	return first != SIZE_MAX && rd_spend(&site->py->rd, site->bytecode.n / 16) &&
+	       !entered(site, first, end) && walk(site, first, end, slot, out);
+}
+
 bool call_text(const struct call_site *site, size_t end, int32_t slot, struct strbuf *out)
 {
-	size_t first = beginning(site, end, slot);
+	const struct instr *v = site->bytecode.v;
+	size_t first = beginning(site, end, slot), second;
+	bool found;
 
 	if (first == SIZE_MAX)
 		return false;
-	if (site->bytecode.v[end - 1].kind == OP_SPECIAL)
+	if (v[end - 1].kind == OP_SPECIAL)
 		return with_statement(site, end, out);
-	if (!rd_spend(&site->py->rd, site->bytecode.n / 16) || entered(site, first, end) ||
-	    !walk(site, first, end, slot, out))
+	/* The NULL may be of this call, or of one that it is made on: get().sleep(). */
+	second = v[first].kind == OP_NULL ? beginning(site, end, slot + 1) : SIZE_MAX;
+	found = second != SIZE_MAX && v[second].kind != OP_METHOD &&
+		v[second].kind != OP_ATTR_METHOD && expression(site, second, end, slot + 1, out);
+	if (!found && !expression(site, first, end, slot, out))
 		return false;
 	return strncmp(out->data, SOMETHING, strlen(SOMETHING)) != 0 || strchr(out->data, '.');
 }

@@ -97,12 +97,12 @@ def pytest_sessionfinish():
 class Target:
     """A running target and its truth."""
 
-    def __init__(self, interpreter, script, *args):
+    def __init__(self, interpreter, script, *args, stdin=subprocess.DEVNULL):
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             interpreter.command + ["%s/%s" % (interpreter.targets(), script)] + [str(a) for a in args],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, env=environment, cwd="/")
+            stdin=stdin, stdout=subprocess.PIPE, stderr=self.errors, env=environment, cwd="/")
         self.pid = self.process.pid
         self.truth = self.read_truth()
         assert self.truth["pid"] == self.pid
@@ -121,6 +121,8 @@ class Target:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
+        if self.process.stdin:
+            self.process.stdin.close()
         if not keep_errors:
             self.errors.close()
 
