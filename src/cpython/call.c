@@ -258,6 +258,7 @@ static const struct implied {
 	{OP_SLICED, 3, "__getitem__", "", "[\xe2\x80\xa6]"},
 	{OP_STORE_ITEM, 2, "__setitem__", "", "[\xe2\x80\xa6] = \xe2\x80\xa6"},
 	{OP_DELETE_ITEM, 2, "__delitem__", "del ", "[\xe2\x80\xa6]"},
+	{OP_COMPARE, 1, "__contains__", "\xe2\x80\xa6 in ", ""},
 	{OP_CONTAINS, 1, "__contains__", "\xe2\x80\xa6 in ", ""},
 	{OP_ITER, 1, "__iter__", "iter(", ")"},
 	{OP_NEXT, 1, "__next__", "next(", ")"},
@@ -280,8 +281,12 @@ static const struct implied *find_implied(const struct instr *instr)
 {
 	static const uint32_t nb_subscr = 26;
 
+	static const uint32_t in = 6, not_in = 7; /* 3.8 */
+
 	if (instr->kind == OP_BINARY && instr->arg == nb_subscr)
 		return &implied[0];
+	if (instr->kind == OP_COMPARE && instr->arg != in && instr->arg != not_in)
+		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(implied); i++)
 		if (implied[i].kind == instr->kind)
 			return &implied[i];

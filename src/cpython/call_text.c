@@ -10,6 +10,7 @@
 #include "stallscope/arena.h"
 
 #define NAME_CHARS 40u
+#define LONG	   (4 * PY_CALL_TEXT) /* bytes of a text: what is cut off in any case */
 #define FAR	   20000 /* instructions between the beginning of an expression and its call */
 
 #define SOMETHING "(\xe2\x80\xa6)" /* (…) */
@@ -227,7 +228,7 @@ static bool walk(const struct call_site *site, size_t first, size_t end, int32_t
 	begin(site, &v[first], live, out);
 	if (v[first].kind == OP_GLOBAL_OVER && v[first].depth == live)
 		live += (int32_t)(v[first].arg & 1);
-	for (size_t i = first + 1; i < end; i++) {
+	for (size_t i = first + 1; i < end && out->len < LONG; i++) {
 		int32_t after = bytecode_after(site->py->minor, &v[i]);
 
 		if (v[i].depth <= live || after <= slot) /* gone: what is there now is another */

@@ -75,6 +75,8 @@ def test_every_call_site(interpreter):
             subprocess.Popen([CALLCHECK, str(target.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as callcheck:
         try:
             while True:
+                target.process.stdin.write(b"\n")
+                target.process.stdin.flush()
                 site = target.read_truth()
                 if "done" in site:
                     break
@@ -86,8 +88,6 @@ def test_every_call_site(interpreter):
                 by_type += bool(site["texts"]) and plain(text) not in map(plain, site["texts"])
                 if sites % 50 == 0:
                     times.append(float(ask(callcheck, "time 5")))
-                target.process.stdin.write(b"\n")
-                target.process.stdin.flush()
         finally:
             callcheck.stdin.close()
             callcheck.wait(10)

@@ -174,6 +174,7 @@ def work():
 
 def main():
     write({"pid": os.getpid()})
+    os.read(0, 1)
     sys.setprofile(hook)
     try:
         work()
