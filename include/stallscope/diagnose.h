@@ -91,7 +91,8 @@ struct verdict {
 	double callback_s;	  /* OVERLOADED: mean cost of a callback */
 	double turn_s;		  /* OVERLOADED: length of one turn of the loop */
 	unsigned episodes;	  /* CHOPPY: holds seen */
-	uint32_t site_count;	  /* WAITING: tasks at the site */
+	uint32_t site_count;	  /* WAITING: tasks at the site ... */
+	uint32_t site_of;	  /* ... of so many; wait_for() and what runs in it count as one */
 	uint32_t site_task;	  /* one of them, SNAP_NONE */
 	uint32_t other;		  /* DEADLOCK: the thread at the other end, SNAP_NONE */
 	unsigned flags;		  /* 1u << FLAG_... */

@@ -281,6 +281,7 @@ enum snap_deadlock_kind {
 
 struct snap_deadlock {
 	enum snap_deadlock_kind kind;
+	bool forever;	       /* no timeout ends it */
 	uint64_t future;       /* that the loop's thread waits for, 0 none */
 	uint32_t threads[8];   /* each waits for the next one, the last for the first: the loop's */
 	uint32_t loops[8];     /* the loop that must run to end the wait of each, SNAP_NONE */

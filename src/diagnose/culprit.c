@@ -233,7 +233,8 @@ static const struct culprit_row *find_call(const struct facts *f, struct culprit
 
 	if (!f->thread->have_call || !call->n_names)
 		return NULL;
-	snprintf(c->leaf_name, sizeof(c->leaf_name), "ccall %s", call->names[0]);
+	if (!call->implied)
+		snprintf(c->leaf_name, sizeof(c->leaf_name), "ccall %s", call->names[0]);
 	for (uint32_t i = 0; i < call->n_names && !row; i++) {
 		row = culprits_find(CULPRIT_CCALL, call->names[i]);
 		if (row)
@@ -255,7 +256,7 @@ static void name_unknown(const struct facts *f, uint32_t inner, struct culprit *
 
 	if (inner) {
 		name_library(f->snap, c->slice.first + inner - 1, c);
-	} else if (f->thread->have_call && call->n_names) {
+	} else if (f->thread->have_call && call->n_names && !call->implied) {
 		snprintf(c->library, sizeof(c->library), "%.*s", (int)strcspn(call->names[0], ".!"),
 			 call->names[0]);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * It will never go on by itself, and that is proven: the loop's thread waits in a callback, and
- * for an end that this loop alone could bring about. A wait with a timeout is no deadlock.
+ * What it waits for cannot come, and that is proven: the loop's thread waits in a callback, and
+ * for an end that this loop alone could bring about. Over locks and other threads a wait with a
+ * timeout is no deadlock: it may be given up, and the others go on.
  */
 #include "rules.h"
 
@@ -70,6 +71,9 @@ static void explain_future(const struct facts *f, struct verdict *v)
 	v->title = "its thread waits for a result that only this loop can set";
 	v->advice = "restart it. On the loop's own thread await the coroutine: "
 		    "run_coroutine_threadsafe(...).result() is for other threads";
+	if (!f->loop->deadlock.forever)
+		v->advice = "On the loop's own thread await the coroutine: the timeout of result() "
+			    "only ends the wait with an error";
 	add_evidence(v, "Future", "0x%llx is not done and belongs to this loop: %s",
 		     (unsigned long long)f->loop->deadlock.future,
 		     f->loop->deadlock.proofs[0] ? f->loop->deadlock.proofs[0] : "?");

@@ -61,6 +61,20 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
  */
 
 /*
+ * What it has run of this callback or turn is by itself enough to be late: others only made it
+ * later. Only where it got less than a quarter of a CPU is that the greater part of the cause.
+ */
+static bool late_by_itself(const struct facts *f)
+{
+	static const double quarter = 0.25;
+	double turn_s = f->held_now ? ns_to_s(f->loop->held_ns) : 0;
+
+	if (f->turn_s > turn_s)
+		turn_s = f->turn_s;
+	return f->on_cpu >= quarter && f->on_cpu * turn_s >= ns_to_s(f->threshold_ns);
+}
+
+/*
  * Runnable, but others run: state R does not mean "on CPU". A short window is only believed when
  * the loop is late too.
  */
@@ -69,7 +83,7 @@ bool starved_cpu(const struct facts *f)
 	static const double queued = 0.3, runnable = 0.8, window_s = 0.1;
 
 	return (facts_late(f) || f->window_s >= window_s) && f->looks > 1 && f->on_cpu >= 0 &&
-	       f->on_cpu < ON_CPU_RATIO && f->run_queue > queued &&
+	       f->on_cpu < ON_CPU_RATIO && f->run_queue > queued && !late_by_itself(f) &&
 	       (double)f->runnable_looks >= runnable * (double)f->looks;
 }
 
@@ -78,18 +92,6 @@ static bool throttled(const struct snapshot *s)
 	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
 
 	return a->have_cpu_stat && b->have_cpu_stat && b->nr_throttled > a->nr_throttled;
-}
-
-/* Share of the machine's time that the hypervisor gave to others. */
-static double steal(const struct snapshot *s)
-{
-	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
-
-	if (!a->have_steal || !b->have_steal || b->total_ticks <= a->total_ticks ||
-	    b->steal_ticks < a->steal_ticks)
-		return 0;
-	return (double)(b->steal_ticks - a->steal_ticks) /
-	       (double)(b->total_ticks - a->total_ticks);
 }
 
 static void explain_throttled(const struct snapshot *s, struct verdict *v)
@@ -122,12 +124,12 @@ void explain_starved_cpu(const struct facts *f, struct verdict *v)
 		     f->on_cpu * 100, f->run_queue * 100, f->window_s * 1e3);
 	if (throttled(s)) {
 		explain_throttled(s, v);
-	} else if (steal(s) > stolen) {
+	} else if (snap_steal_ratio(s) > stolen) {
 		set_verdict(v, v->id, v->confidence, "cpu.steal");
 		v->title = "gets no CPU: the hypervisor gives it to other machines";
 		v->advice = "a busier host than was paid for: move the machine, or take a larger "
 			    "one";
-		add_evidence(v, "/proc/stat", "steal %.0f %%", steal(s) * 100);
+		add_evidence(v, "/proc/stat", "steal %.0f %%", snap_steal_ratio(s) * 100);
 	} else if (s->kernel_last.have_pressure) {
 		add_evidence(v, "pressure/cpu", "some of its tasks waited %.0f %% of the last 10 s",
 			     s->kernel_last.cpu_some_avg10);

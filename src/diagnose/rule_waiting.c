@@ -76,6 +76,7 @@ static const struct culprit_row *row_of_task(const struct snapshot *s, const str
 struct site {
 	const struct culprit_row *row;
 	uint32_t count, example;
+	uint32_t of; /* tasks of the loop */
 };
 
 static void count_row(struct site *sites, size_t *n, size_t max, const struct culprit_row *row,
@@ -89,7 +90,7 @@ static void count_row(struct site *sites, size_t *n, size_t max, const struct cu
 		return;
 	}
 	if (*n < max)
-		sites[(*n)++] = (struct site){row, 1, task};
+		sites[(*n)++] = (struct site){row, 1, task, 0};
 }
 
 /* Places by code: a task's frames are looked up once for each place, not for each task. */
@@ -122,18 +123,42 @@ static const struct culprit_row *row_memo(struct memo *m, const struct snapshot 
 	return m->rows[index];
 }
 
+/* wait_for() up to 3.11 runs what it waits for as a task of its own: the two are one wait. */
+static void find_wait_fors(const struct facts *f, struct addrmap *wait_fors)
+{
+	for (size_t i = 0; i < f->snap->n_tasks; i++) {
+		const struct snap_task *t = &f->snap->tasks[i];
+
+		if (t->loop == f->index && t->what && !strcmp(t->what, "asyncio.wait_for"))
+			addrmap_add(wait_fors, t->id);
+	}
+}
+
+static bool is_inner(const struct facts *f, const struct snap_task *t,
+		     const struct addrmap *wait_fors)
+{
+	return t->owner == SNAP_OWNER_TASK && t->n_awaiters == 1 &&
+	       addrmap_get(wait_fors, f->snap->awaiters[t->first_awaiter]) != ADDRMAP_NONE;
+}
+
 /* The scarce site that most tasks of the loop wait at; count 0 when there is none. */
 static struct site worst_site(const struct facts *f)
 {
 	struct site sites[64], worst = {0};
 	struct memo memo = {.seen = ADDRMAP_INIT};
+	struct addrmap wait_fors = ADDRMAP_INIT;
+	uint32_t of = 0;
 	size_t n = 0;
 
+	find_wait_fors(f, &wait_fors);
 	for (uint32_t i = 0; i < f->snap->n_tasks; i++) {
 		const struct snap_task *t = &f->snap->tasks[i];
 		const struct culprit_row *row;
 
-		if (t->loop != f->index || t->state == SNAP_TASK_RUNNING)
+		if (t->loop != f->index || is_inner(f, t, &wait_fors))
+			continue;
+		of++;
+		if (t->state == SNAP_TASK_RUNNING)
 			continue;
 		row = row_memo(&memo, f->snap, t);
 		if (row)
@@ -145,6 +170,8 @@ static struct site worst_site(const struct facts *f)
 	for (size_t i = 0; i < n; i++)
 		if (is_scarce(sites[i].row->category) && sites[i].count > worst.count)
 			worst = sites[i];
+	worst.of = of;
+	addrmap_deinit(&wait_fors);
 	addrmap_deinit(&memo.seen);
 	free(memo.rows);
 	return worst;
@@ -164,8 +191,8 @@ static bool is_site(const struct facts *f, const struct site *site)
 	if (!strcmp(site->row->category, "wait.executor") && site->count >= FEW_QUEUED &&
 	    executor_full(f))
 		return true;
-	return site->count * 2 >= f->loop->tasks &&
-	       (f->loop->tasks >= FEW_TASKS ||
+	return site->count * 2 >= site->of &&
+	       (site->of >= FEW_TASKS ||
 		(site->count >= FEW_QUEUED && is_queue(site->row->category)));
 }
 
@@ -189,7 +216,8 @@ void explain_waiting(const struct facts *f, struct verdict *v)
 	v->advice = site.row->advice;
 	v->site_task = site.example;
 	v->site_count = site.count;
-	add_evidence(v, "await chains", "%u of %u tasks wait in %s", site.count, f->loop->tasks,
+	v->site_of = site.of;
+	add_evidence(v, "await chains", "%u of %u tasks wait in %s", site.count, site.of,
 		     site.row->pattern);
 	if (info->have_executor && !strcmp(site.row->category, "wait.executor"))
 		add_evidence(v, "_default_executor",

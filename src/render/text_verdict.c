@@ -33,6 +33,12 @@ static void culprit_lines(struct text *t, const struct verdict *v)
 			  c->source_newer ? "   [file changed since start]" : "");
 }
 
+/* What asyncio.sleep() leaves in the heap says nothing to a reader. */
+static const char *timer_name(const char *callback)
+{
+	return strstr(callback, "set_result_unless_cancelled") ? "a sleep()" : callback;
+}
+
 static void late_timers(struct text *t, const struct snap_loop *l)
 {
 	const struct aio_loop *info = &l->info;
@@ -42,7 +48,7 @@ static void late_timers(struct text *t, const struct snap_loop *l)
 	if (info->worst_late > 0) {
 		strbuf_addf(&t->line, " (worst %s", duration(worst, aio_ns(info->worst_late)));
 		if (l->worst_timer)
-			strbuf_addf(&t->line, ": %s", l->worst_timer);
+			strbuf_addf(&t->line, ": %s", timer_name(l->worst_timer));
 		strbuf_addch(&t->line, ')');
 	}
 	strbuf_addstr(&t->line, ", ");
@@ -62,17 +68,35 @@ static void suffering(struct text *t, const struct snap_loop *l)
 	text_wrap(t, "  suffering  ", line.data);
 }
 
-static void flag_lines(struct text *t, const struct verdict *v)
+/* How many, where a flag is of tasks; 0: nothing to count. */
+static uint32_t flag_count(const struct snap_loop *l, enum flag_id id)
 {
-	bool first = true;
-	char line[160];
+	switch (id) {
+	case FLAG_UNOWNED:
+		return l->unowned;
+	case FLAG_ORPHAN:
+		return l->orphans;
+	default:
+		return 0;
+	}
+}
 
-	for (unsigned i = 0; i < FLAG_COUNT; i++) {
+static void flag_lines(struct text *t, const struct snap_loop *l, const struct verdict *v)
+{
+	char line[160], count[16];
+	bool first = true;
+
+	for (unsigned i = 0; i < FLAG_COUNT && l; i++) {
 		const char *word = flag_word((enum flag_id)i);
+		uint32_t n = flag_count(l, (enum flag_id)i);
 
 		if (!(v->flags >> i & 1))
 			continue;
-		snprintf(line, sizeof(line), "%s: %s", word, explanation_of(word, "")->brief);
+		count[0] = 0;
+		if (n)
+			snprintf(count, sizeof(count), "%u ", n);
+		snprintf(line, sizeof(line), "%s: %s%s", word, count,
+			 explanation_of(word, "")->brief);
 		text_wrap(t, first ? "  flags      " : INDENT, line);
 		first = false;
 	}
@@ -143,7 +167,7 @@ static void deadlock_text(struct text *t, const struct snap_loop *l, const struc
 {
 	char held[32], line[256];
 
-	snprintf(line, sizeof(line), "The event loop has not run for %s, and it never will: %s.",
+	snprintf(line, sizeof(line), "The event loop has not run for %s, and it waits in vain: %s.",
 		 duration(held, v->held_ns), v->title);
 	text_wrap(t, "", line);
 	culprit_lines(t, v);
@@ -228,7 +252,7 @@ static void waiting_text(struct text *t, const struct snap_loop *l, const struct
 	snprintf(line, sizeof(line),
 		 "The event loop is healthy (lag %s), its tasks are not served: %u of %u wait in "
 		 "one place.",
-		 duration(lag, v->lag_ns), v->site_count, l->tasks);
+		 duration(lag, v->lag_ns), v->site_count, v->site_of);
 	text_wrap(t, "", line);
 	TEXT_LINE(t, "%s", "");
 	text_wrap(t, "  they wait  ", v->title);
@@ -304,6 +328,6 @@ void text_verdict(struct text *t, const struct snap_loop *loop, const struct ver
 		texts[v->id](t, loop, v);
 	else
 		plain_text(t, v);
-	flag_lines(t, v);
+	flag_lines(t, loop, v);
 	certainty(t, v);
 }

@@ -166,6 +166,17 @@ static void find_cycle(struct builder *b, const struct edge *edges, struct snap_
 
 	if (!is_in_callback(loop))
 		return;
+	/* A timeout ends a wait for oneself; there is still nobody else to wait for. */
+	if (edges[thread].have && edges[thread].to == thread) {
+		d->kind = SNAP_DEADLOCK_OWN_FUTURE;
+		d->forever = edges[thread].block.forever;
+		d->future = edges[thread].block.future;
+		d->threads[0] = thread;
+		d->loops[0] = edges[thread].loop;
+		d->proofs[0] = edges[thread].proof;
+		d->n_threads = 1;
+		return;
+	}
 	for (d->n_threads = 0; d->n_threads < ARRAY_SIZE(d->threads);) {
 		const struct edge *e = &edges[thread];
 
@@ -177,7 +188,8 @@ static void find_cycle(struct builder *b, const struct edge *edges, struct snap_
 		thread = e->to;
 		if (thread != loop->thread)
 			continue;
-		d->kind = d->n_threads == 1 ? SNAP_DEADLOCK_OWN_FUTURE : SNAP_DEADLOCK_THREADS;
+		d->kind = SNAP_DEADLOCK_THREADS;
+		d->forever = true;
 		d->future = edges[loop->thread].block.future;
 		return;
 	}
@@ -186,27 +198,50 @@ static void find_cycle(struct builder *b, const struct edge *edges, struct snap_
 
 /* ---- pools ----------------------------------------------------------------------------------- */
 
-/* A variable that is a session or a connection of SQLAlchemy. */
-static bool has_connection(struct builder *b, const struct snap_frame *f)
+static uint64_t attr(struct builder *b, uint64_t object, const char *name)
+{
+	const char *const names[] = {name};
+	uint64_t value = 0;
+
+	if (!object || !py_attrs(b->py, object, names, 1, &value) || rd_take(&b->py->rd))
+		return 0;
+	return value;
+}
+
+/* The pool that a Connection, a Session or what the pool itself hands out belongs to; 0 none. */
+static uint64_t pool_of(struct builder *b, uint64_t object)
+{
+	const char *type = py_type_full_name(b->py, py_type(b->py, object));
+
+	if (rd_take(&b->py->rd) || strncmp(type, "sqlalchemy.", strlen("sqlalchemy.")) != 0)
+		return 0;
+	if (str_ends_with(type, "._ConnectionFairy"))
+		return attr(b, object, "_pool");
+	if (str_ends_with(type, ".Session"))
+		return attr(b, attr(b, object, "bind"), "pool");
+	return str_ends_with(type, ".Connection") ? attr(b, attr(b, object, "engine"), "pool") : 0;
+}
+
+/* In a variable, or where a with statement left its __exit__. */
+static bool has_connection(struct builder *b, const struct snap_frame *f, uint64_t pool)
 {
 	struct py_frame frame;
 	size_t n_locals = 0,
 	       n = frame_of(b, f, &frame) ? python_slots(b->py, &frame, &n_locals) : 0;
+	bool has = false;
 
-	for (size_t i = 0; i < n_locals && i < n && !b->py->rd.failed; i++) {
+	for (size_t i = 0; i < n && !has && !b->py->rd.failed; i++) {
 		uint64_t value = python_slot(b->py, &frame, i);
-		const char *type = value ? py_type_full_name(b->py, py_type(b->py, value)) : "";
+		uint64_t self = value ? py_method_self(b->py, value) : 0;
 
-		if (!strncmp(type, "sqlalchemy.", strlen("sqlalchemy.")) &&
-		    (str_ends_with(type, "Connection") || str_ends_with(type, "Session") ||
-		     str_ends_with(type, "_ConnectionFairy")))
-			return !rd_take(&b->py->rd);
+		rd_take(&b->py->rd);
+		has = value && pool_of(b, self ? self : value) == pool;
 	}
 	rd_take(&b->py->rd);
-	return false;
+	return has;
 }
 
-static uint32_t count_holders(struct builder *b, uint32_t loop, uint32_t limit)
+static uint32_t count_holders(struct builder *b, uint32_t loop, uint64_t pool, uint32_t limit)
 {
 	uint32_t holders = 0, left = SNAP_MAX_HOLDERS;
 
@@ -220,7 +255,7 @@ static uint32_t count_holders(struct builder *b, uint32_t loop, uint32_t limit)
 		for (uint32_t f = 0; f < task->stack.n && !has; f++) {
 			const struct snap_frame *frame = snap_frame_at(b->s, &task->stack, f);
 
-			has = snap_code_of(b->s, frame)->own && has_connection(b, frame);
+			has = snap_code_of(b->s, frame)->own && has_connection(b, frame, pool);
 		}
 		holders += has;
 	}
@@ -241,8 +276,9 @@ static void find_pool(struct builder *b, uint32_t index)
 	d->pool = pool.address;
 	d->checked_out = pool.checked_out;
 	d->pool_limit = pool.limit;
-	d->pool_holders = count_holders(
-		b, index, pool.checked_out < UINT32_MAX ? (uint32_t)pool.checked_out : UINT32_MAX);
+	d->pool_holders = count_holders(b, index, pool.address,
+					pool.checked_out < UINT32_MAX ? (uint32_t)pool.checked_out
+								      : UINT32_MAX);
 	if (pool.checked_out > 0 && d->pool_holders >= pool.checked_out)
 		d->kind = SNAP_DEADLOCK_POOL;
 }
