@@ -71,6 +71,12 @@ void source_close(struct source *src);
  */
 void source_pin(struct source *src);
 
+/*
+ * What a light look through another source of the same target read is to be saved too, like the
+ * memory of looks that are forgotten: what was learned there once is not asked again.
+ */
+void source_keep(struct source *src, const struct source *other);
+
 /* A look is over: the next question is asked anew. Memory is kept for reuse. */
 void source_forget(struct source *src);
 

@@ -22,12 +22,35 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 	       (str_ends_with(code->file, "asyncio/base_events.py") || is_nest(code));
 }
 
+#define VARIABLES 64u /* of _run_once, more than there are */
+#define OBJECT	  32u /* bytes of an int or a float that are read */
+#define TRIES	  16  /* a callback is hardly shorter than one of them */
+
+static uint64_t local_now(struct python *py, const struct py_frame *frame, const char *name)
+{
+	source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
+	return python_local(py, frame, name);
+}
+
+/*
+ * A number of the loop's. It is an object, and one that the loop has let go of may be another's
+ * by the time that it is read: it holds when the variable still is that object afterwards.
+ */
 static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
 			 double *ret)
 {
-	uint64_t value = python_local(py, frame, name);
+	uint64_t value = local_now(py, frame, name), now;
 
-	return value && !py->rd.failed && py_number(py, value, ret) && isfinite(*ret);
+	for (int attempt = 0; attempt < TRIES && value && !py->rd.failed; attempt++) {
+		source_reread(py->rd.src, value, OBJECT);
+		if (!py_number(py, value, ret))
+			rd_take(&py->rd); /* gone, and something else by now */
+		now = local_now(py, frame, name);
+		if (now == value)
+			return isfinite(*ret);
+		value = now;
+	}
+	return false;
 }
 
 static void read_timeout(struct python *py, const struct py_frame *frame, struct aio_run *run)
@@ -37,14 +60,13 @@ static void read_timeout(struct python *py, const struct py_frame *frame, struct
 	if (!value || py->rd.failed)
 		return;
 	run->timeout_none = py_is_none(py, value);
-	run->have_timeout = run->timeout_none ||
-			    (py_number(py, value, &run->timeout) && isfinite(run->timeout));
+	run->have_timeout = run->timeout_none || local_number(py, frame, "timeout", &run->timeout);
 }
 
 static void read_batch(struct python *py, const struct py_frame *frame, struct aio_run *run)
 {
 	static const double sane = 1e12;
-	double number;
+	double number = -1;
 	uint64_t handle;
 
 	handle = python_local(py, frame, "handle");
@@ -62,25 +84,32 @@ static void read_batch(struct python *py, const struct py_frame *frame, struct a
 	run->have_batch = true;
 	run->ntodo = (int64_t)number;
 	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
-	if (local_number(py, frame, "i", &number) && number >= 0 && number < sane)
+	if (local_number(py, frame, "i", &number) && number >= 0 && number < (double)run->ntodo)
 		run->index = (int64_t)number;
 }
 
+/* All of it is of one turn: end_time is another object in the next one. */
 bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret)
 {
-	struct aio_run run = {.frame = frame->address};
+	for (int attempt = 0; attempt < TRIES; attempt++) {
+		struct aio_run run = {.frame = frame->address};
+		uint64_t turn = local_now(py, frame, "end_time");
 
-	run.loop = python_local(py, frame, "self");
-	read_timeout(py, frame, &run);
-	run.have_end_time = local_number(py, frame, "end_time", &run.end_time);
-	if (run.have_end_time) {
-		read_batch(py, frame, &run);
-		run.have_start = local_number(py, frame, "t0", &run.start);
+		run.loop = python_local(py, frame, "self");
+		read_timeout(py, frame, &run);
+		run.have_end_time = turn && local_number(py, frame, "end_time", &run.end_time);
+		if (run.have_end_time) {
+			read_batch(py, frame, &run);
+			run.have_start = local_number(py, frame, "t0", &run.start);
+		}
+		if (rd_take(&py->rd) || !run.loop)
+			return false;
+		if (local_now(py, frame, "end_time") != turn)
+			continue;
+		*ret = run;
+		return true;
 	}
-	if (rd_take(&py->rd) || !run.loop)
-		return false;
-	*ret = run;
-	return true;
+	return false;
 }
 
 /* ---- handles ----------------------------------------------------------------------------------

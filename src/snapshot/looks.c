@@ -154,6 +154,7 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 	for (size_t i = 0; i < snap->n_loops; i++)
 		look_at_loop(py, light, snap, &snap->loops[i]);
 	kernel_refresh(light, snap);
+	source_keep(full, light);
 	python_new_look(py, full);
 	return true;
 }

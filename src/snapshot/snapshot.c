@@ -5,7 +5,7 @@
 
 #include "builder.h"
 
-#define TRIES 5 /* whole retries of threads and loops when the target moved under us */
+#define TRIES 12 /* whole retries of threads and loops when the target moved under us */
 
 void build_problem(struct builder *b, const char *what, const char *where)
 {

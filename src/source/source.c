@@ -74,6 +74,12 @@ void source_pin(struct source *src)
  * The layers above remember names and line tables of a look that was thrown away, and do not ask
  * for them again: what a look used stays for saving.
  */
+void source_keep(struct source *src, const struct source *other)
+{
+	if (src->opened)
+		pages_absorb(&src->opened->pages, &other->pages);
+}
+
 void source_forget(struct source *src)
 {
 	if (src->opened)

@@ -116,7 +116,8 @@ def test_held_four_awaits_deep(interpreter, state):
         once = dump(target.pid, "--for", "0")
         check_culprit(once["loops"][0], target.truth)
         check_held(once, once["loops"][0], target.truth["started"])
-        assert once["tool"]["looks"] == 1
+        # a runnable thread is looked at once more: does it compute, or get no CPU?
+        assert once["tool"]["looks"] == 1 or state == "cpu"
 
 
 @pytest.mark.parametrize("state", ["idle", "parked"])
