@@ -70,8 +70,11 @@ void build_loops(struct builder *b);
 /* What loop threads are blocked in: their system call, its descriptors, timeouts, other ends. */
 void build_waits(struct builder *b);
 
-/* What was read of the memory of a thread that has left its call meanwhile is of several looks. */
-void forget_if_moved(struct builder *b, struct snap_loop *loop);
+/*
+ * What was read of a thread that has left its call meanwhile is of several waits: nothing is said
+ * then. spelling: "./" or "././", another each time in a look (wait.c says why).
+ */
+void forget_if_moved(struct builder *b, struct snap_loop *loop, const char *spelling);
 
 /* What the descriptor wait->fd is that this thread waits on (peer.c). */
 void describe_descriptor(struct builder *b, const struct os_thread *os, struct snap_wait_fd *wait);

@@ -336,6 +336,8 @@ void build_holders(struct builder *b)
 		h->loop = loop;
 		find_holder(h);
 		free(h);
-		forget_if_moved(b, loop);
 	}
+	for (size_t i = 0; i < b->s->n_loops; i++)
+		if (b->s->loops[i].blocked.kind == SNAP_BLOCKED_FUTEX)
+			forget_if_moved(b, &b->s->loops[i], "././");
 }

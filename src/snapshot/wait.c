@@ -539,27 +539,43 @@ static void forget(struct snap_loop *loop)
 }
 
 /*
- * Asked past the cache of this look: the same call, and no other in between, as the thread has not
- * been on a CPU since. (What it waits for was read after its system call and its slices were.)
+ * Another spelling of a path is another question to the cache, and another answer in a recording:
+ * so a file is read again within a look, and a replay sees the same. ABSENT there: an older one.
  */
-static bool is_same_call(struct builder *b, const struct os_thread *os)
+static bool read_again(struct builder *b, int32_t tid, const char *name, const char *spelling,
+		       const struct strbuf **ret)
 {
-	struct source *again = source_again(b->py->rd.src);
-	struct os_thread now;
-	bool same = os_thread_read(again, os->tid, OS_SYSCALL | OS_SCHED, &now, NULL) &&
-		    now.have_syscall && !now.syscall.running &&
-		    now.syscall.number == os->syscall.number && now.syscall.sp == os->syscall.sp &&
-		    !memcmp(now.syscall.args, os->syscall.args, sizeof(now.syscall.args)) &&
-		    (!now.have_sched || !os->have_sched || now.sched.slices == os->sched.slices);
+	char path[64];
 
-	source_close(again);
-	return same;
+	snprintf(path, sizeof(path), "task/%d/%s%s", tid, spelling, name);
+	return source_proc(b->py->rd.src, path, ret, NULL);
 }
 
-void forget_if_moved(struct builder *b, struct snap_loop *loop)
+/*
+ * The same call, and no other in between, as the thread has not been on a CPU since. (What it waits
+ * for was read after its system call and its slices were.)
+ */
+static bool is_same_call(struct builder *b, const struct os_thread *os, const char *spelling)
+{
+	const struct strbuf *text;
+	struct proc_schedstat sched;
+	struct proc_syscall call;
+
+	if (!read_again(b, os->tid, "syscall", spelling, &text))
+		return source_is_recorded(b->py->rd.src);
+	if (!proc_syscall_parse(text->data, text->len, &call, NULL) || call.running ||
+	    call.number != os->syscall.number || call.sp != os->syscall.sp ||
+	    memcmp(call.args, os->syscall.args, sizeof(call.args)) != 0)
+		return false;
+	return !os->have_sched || !read_again(b, os->tid, "schedstat", spelling, &text) ||
+	       !proc_schedstat_parse(text->data, text->len, &sched, NULL) ||
+	       sched.slices == os->sched.slices;
+}
+
+void forget_if_moved(struct builder *b, struct snap_loop *loop, const char *spelling)
 {
 	if (loop->blocked.kind == SNAP_BLOCKED_OTHER ||
-	    is_same_call(b, &b->s->threads[loop->thread].os))
+	    is_same_call(b, &b->s->threads[loop->thread].os, spelling))
 		return;
 	forget(loop);
 }
@@ -577,6 +593,7 @@ void build_waits(struct builder *b)
 			continue;
 		read_wait(b, loop, os);
 		find_other_end(b, loop);
-		forget_if_moved(b, loop);
 	}
+	for (size_t i = 0; i < b->s->n_loops; i++)
+		forget_if_moved(b, &b->s->loops[i], "./");
 }

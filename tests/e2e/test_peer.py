@@ -142,6 +142,13 @@ def test_poll_without_timeout(python):
         assert what["timeout"] == "none" and what["timeout_s"] is None
 
 
+def test_more_descriptors_than_are_shown():
+    with blocked(ORDINARY, "poll-many") as (truth, what, text):
+        assert what["descriptors_total"] == 100 and len(what["descriptors"]) == 16
+        assert {d["fd"] for d in what["descriptors"]} <= set(truth["fds"])
+        assert "one of 100 descriptors" in text
+
+
 @some
 def test_a_thread_that_moves_on(python):
     """Descriptor, peer and timeout are of the same wait, or nothing is said."""
@@ -159,6 +166,18 @@ def test_a_thread_that_moves_on(python):
             assert abs(what["timeout_s"] - wait["timeout"]) < 1e-9
             seen.add(what["fd"])
     assert seen == set(waits)
+
+
+def test_a_thread_that_moves_on_recorded(tmp_path):
+    """Also that nothing can be said is in the recording."""
+    core, said = tmp_path / "core", []
+    with Target(ORDINARY, "peers.py", "moving") as target:
+        for _ in range(30):
+            live = json.loads(run("dump", "-f", "json", "--for", "0", "--save", core, target.pid).stdout)
+            what = live["loops"][0]["what"]
+            assert json.loads(run("dump", "-f", "json", core).stdout)["loops"][0]["what"] == what
+            said.append(what is not None and what["fd"] is not None)
+    assert any(said) and not all(said)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="makes a network namespace")

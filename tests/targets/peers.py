@@ -162,6 +162,15 @@ def epoll3():
     epoll.poll(45.5)
 
 
+def poll_many():
+    poll = select.poll()
+    fds = [os.pipe()[0] for _ in range(100)]
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    tell(fds=fds)
+    poll.poll()
+
+
 def poll_none():
     fds, peer = three()
     poll = select.poll()
@@ -431,7 +440,7 @@ async def lock_task():
 STATES = {
     "silent": silent, "silent-timeout": lambda: silent(43.5), "silent6": silent6, "no-answer": no_answer,
     "full-window": full_window, "accept": accept, "dns": dns, "unix-named": unix_named,
-    "unix-connect": unix_connect, "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none, "moving": moving,
+    "unix-connect": unix_connect, "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none, "poll-many": poll_many, "moving": moving,
     "pipe-read": pipe_read, "pipe-write": pipe_write, "pipe-self": pipe_self, "fifo-open": fifo_open,
     "fifo-read": fifo_read, "flock": lambda: file_lock("flock"), "lockf": lambda: file_lock("lockf"), "tty": tty,
     "child": child, "any-child": any_child, "sleep": sleep, "lock-with": lock_with,
