@@ -199,6 +199,24 @@ def test_network_namespace():
             process.kill()
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="makes a pid namespace")
+@pytest.mark.parametrize("state", ["child", "flock"])
+def test_pid_namespace(state):
+    """Arguments of its system calls have pids as the target counts them; what we say has ours."""
+    command = ["unshare", "-p", "-f", "--mount-proc", "--kill-child", *ORDINARY.command,
+               "%s/peers.py" % TARGETS, state]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            truth = json.loads(process.stdout.readline())
+            pid, = children(process.pid)
+            child, = children(pid)
+            assert truth["pid"] == 1 and truth["child"] != child
+            settle()
+            assert dump(pid)["loops"][0]["what"]["holder_pid"] == child
+        finally:
+            process.kill()
+
+
 # ---- pipes, files, terminals -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("state, end, command, words", [
