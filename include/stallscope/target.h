@@ -159,6 +159,7 @@ struct proc_fdinfo {
 	bool have_flags;
 	uint32_t flags; /* O_* of open() */
 	uint64_t inode; /* 0: not said (before Linux 5.14) */
+	bool has_lock;	/* a lock on the file was taken through it */
 	int32_t pid;	/* of a pidfd; 0 for others, -1 when that process is gone */
 	int32_t targets[FDINFO_TARGETS]; /* descriptors that an epoll watches */
 	unsigned n_targets;		 /* all of them: may be more than are kept */

@@ -172,7 +172,7 @@ static const char *add_file_lock(struct strbuf *out, const struct snap_loop *l)
 	if (w->pid) {
 		strbuf_addstr(out, "held by ");
 		add_process(out, w);
-		strbuf_addstr(out, " [/proc/locks]");
+		strbuf_addf(out, " [/proc/%s]", w->searched ? "PID/fdinfo" : "locks");
 	} else if (w->lock_kind) {
 		strbuf_addf(out, "%s, of an open file, not of a process [/proc/locks]",
 			    w->lock_kind);

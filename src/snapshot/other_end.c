@@ -201,30 +201,13 @@ static int32_t child_of_call(struct builder *b, const struct proc_syscall *call)
 	return pid;
 }
 
-/* ---- lock on a file ---------------------------------------------------------------------------
- */
-
-static void find_file_lock(struct builder *b, struct snap_loop *loop)
-{
-	struct snap_blocked *w = &loop->blocked;
-	const struct strbuf *text;
-	struct proc_lock lock;
-
-	if (!source_host(b->py->rd.src, "/proc/locks", &text, NULL) ||
-	    !proc_locks_blocker(text->data, text->len, (int32_t)b->proc->pid, loop->wait.inode,
-				&lock))
-		return;
-	w->lock_kind = arena_strdup(&b->s->arena, lock.kind);
-	if (lock.pid > 0)
-		take_process(b, w, lock.pid);
-}
-
 /* ---- the other end of a pipe ------------------------------------------------------------------
  */
 
 struct search {
 	const struct snap_wait_fd *ours;
 	const char *link; /* text of the link of our end */
+	bool for_lock;	  /* it is a file: the descriptor that has a lock on it */
 	struct timespec began;
 	size_t links;
 };
@@ -255,6 +238,8 @@ static bool is_other_end(struct builder *b, const struct search *s, int32_t pid,
 	mode = info.flags & 3;
 	if (info.inode && s->ours->inode && info.inode != s->ours->inode)
 		return false;
+	if (s->for_lock)
+		return info.has_lock;
 	return mode == 2 || mode == (we_read ? 1u : 0u);
 }
 
@@ -332,20 +317,38 @@ static void search_processes(struct builder *b, struct snap_blocked *w, struct s
 	pids_deinit(&list);
 }
 
-static void find_pipe_end(struct builder *b, struct snap_loop *loop)
+static void search_for(struct builder *b, struct snap_loop *loop, bool for_lock)
 {
-	struct search s = {.ours = &loop->wait};
+	struct search s = {.ours = &loop->wait, .for_lock = for_lock};
 	const struct strbuf *link;
 	char path[32];
 
-	if (loop->wait.end != SNAP_END_READ && loop->wait.end != SNAP_END_WRITE)
-		return;
 	snprintf(path, sizeof(path), "@fd/%d", loop->wait.fd);
 	if (!source_proc(b->py->rd.src, path, &link, NULL))
 		return;
 	s.link = link->data;
 	clock_gettime(CLOCK_MONOTONIC, &s.began);
 	search_processes(b, &loop->blocked, &s);
+}
+
+/* ---- lock on a file ---------------------------------------------------------------------------
+ */
+
+static void find_file_lock(struct builder *b, struct snap_loop *loop)
+{
+	struct snap_blocked *w = &loop->blocked;
+	const struct strbuf *text;
+	struct proc_lock lock;
+
+	if (!source_host(b->py->rd.src, "/proc/locks", &text, NULL) ||
+	    !proc_locks_blocker(text->data, text->len, (int32_t)b->proc->pid, loop->wait.inode,
+				&lock))
+		return;
+	w->lock_kind = arena_strdup(&b->s->arena, lock.kind);
+	if (lock.pid > 0)
+		take_process(b, w, lock.pid);
+	else /* of an open file description: its descriptors show it */
+		search_for(b, loop, true);
 }
 
 void find_other_end(struct builder *b, struct snap_loop *loop)
@@ -360,8 +363,9 @@ void find_other_end(struct builder *b, struct snap_loop *loop)
 		find_file_lock(b, loop);
 	else if (loop->wait.fd >= 0 && loop->wait.kind == SNAP_FD_PIDFD)
 		pid = pid_of_pidfd(b, loop->wait.fd);
-	else if (loop->wait.kind == SNAP_FD_PIPE || loop->wait.kind == SNAP_FD_FIFO)
-		find_pipe_end(b, loop);
+	else if ((loop->wait.kind == SNAP_FD_PIPE || loop->wait.kind == SNAP_FD_FIFO) &&
+		 (loop->wait.end == SNAP_END_READ || loop->wait.end == SNAP_END_WRITE))
+		search_for(b, loop, false);
 	if (pid > 0)
 		take_process(b, w, pid);
 }

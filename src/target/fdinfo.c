@@ -6,6 +6,7 @@
  *	flags:	0100002
  *	mnt_id:	15
  *	ino:	4
+ *	lock:	1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF
  *	tfd:        5 events:       19 data:                5  pos:0 ino:7 sdev:8
  */
 #include "scan.h"
@@ -56,6 +57,8 @@ bool proc_fdinfo_parse(const char *text, size_t len, struct proc_fdinfo *ret, st
 			info.inode = 0;
 		else if (has_key(&line, "Pid:") && !scan_i32(&line, &info.pid))
 			info.pid = 0;
+		else if (has_key(&line, "lock:"))
+			info.has_lock = true;
 		else if (has_key(&line, "tfd:"))
 			add_target(&info, &line);
 	}

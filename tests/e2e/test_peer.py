@@ -260,6 +260,14 @@ def test_file_lock_of_another_process(python, state):
         assert "lock on %s, held by pid %d (" % (truth["path"], truth["child"]) in text
 
 
+def test_lock_of_an_open_file():
+    """No process has it as far as /proc/locks goes: found by the descriptor that took it."""
+    with blocked(ORDINARY, "ofd") as (truth, what, text):
+        check_fd(truth, what)
+        assert what["holder_pid"] == truth["child"] and what["holder_search"]["looked_at"] > 0
+        assert "held by pid %d (" % truth["child"] in text and "[/proc/PID/fdinfo]" in text
+
+
 @some
 def test_terminal(python):
     with blocked(python, "tty") as (truth, what, text):

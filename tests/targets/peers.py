@@ -236,9 +236,12 @@ def fifo_read():
 
 
 LOCKER = """
-import fcntl, sys, time
+import fcntl, struct, sys, time
 file = open(sys.argv[1], "w")
-getattr(fcntl, sys.argv[2])(file, fcntl.LOCK_EX)
+if sys.argv[2] == "ofd":
+    fcntl.fcntl(file, 38, struct.pack("=hhxxxxqqixxxx", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLKW
+else:
+    getattr(fcntl, sys.argv[2])(file, fcntl.LOCK_EX)
 print("locked", flush=True)
 time.sleep(64)
 """
@@ -250,7 +253,7 @@ def file_lock(how):
     child.stdout.readline()
     file = keep(open(path, "w"))
     tell(path=path, fd=file.fileno(), child=child.pid)
-    getattr(fcntl, how)(file, fcntl.LOCK_EX)
+    getattr(fcntl, "flock" if how == "flock" else "lockf")(file, fcntl.LOCK_EX)
 
 
 def tty():
@@ -442,7 +445,8 @@ STATES = {
     "full-window": full_window, "accept": accept, "dns": dns, "unix-named": unix_named,
     "unix-connect": unix_connect, "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none, "poll-many": poll_many, "moving": moving,
     "pipe-read": pipe_read, "pipe-write": pipe_write, "pipe-self": pipe_self, "fifo-open": fifo_open,
-    "fifo-read": fifo_read, "flock": lambda: file_lock("flock"), "lockf": lambda: file_lock("lockf"), "tty": tty,
+    "fifo-read": fifo_read, "flock": lambda: file_lock("flock"), "lockf": lambda: file_lock("lockf"),
+    "ofd": lambda: file_lock("ofd"), "tty": tty,
     "child": child, "any-child": any_child, "sleep": sleep, "lock-with": lock_with,
     "lock-with-timeout": lock_with_timeout, "lock-acquire": lock_acquire, "rlock-with": rlock_with,
     "rlock-acquire": rlock_acquire, "condition": condition, "lock-self": lock_self, "lock-nobody": lock_nobody,

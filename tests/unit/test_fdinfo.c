@@ -17,6 +17,8 @@ static const char epoll[] = "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1057\
 			    "sdev:8\n";
 static const char pidfd[] = "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t99\nPid:\t4242\n"
 			    "NSpid:\t4242\n";
+static const char locked[] = "pos:\t0\nflags:\t0100001\nmnt_id:\t9\nino:\t22\n"
+			     "lock:\t1: OFDLCK ADVISORY  WRITE -1 fe:01:22 0 EOF\n";
 static const char old[] = "pos:\t0\nflags:\t0100001\nmnt_id:\t9\n";
 
 static void reads_an_epoll(void **state)
@@ -42,8 +44,12 @@ static void reads_others(void **state)
 	assert_int_equal(info.pid, 4242);
 	assert_true(proc_fdinfo_parse(old, sizeof(old) - 1, &info, NULL));
 	assert_int_equal(info.flags & 3, 1);
+	assert_false(info.has_lock);
 	assert_int_equal(info.inode, 0);
 	assert_int_equal(info.n_targets, 0);
+	assert_true(proc_fdinfo_parse(locked, sizeof(locked) - 1, &info, NULL));
+	assert_true(info.has_lock);
+	assert_int_equal(info.inode, 22);
 	assert_false(proc_fdinfo_parse("pos:\t0\n", 7, &info, NULL));
 	assert_false(proc_fdinfo_parse("flags:\t777777777777\n", 20, &info, NULL));
 }
