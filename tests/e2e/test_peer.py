@@ -369,6 +369,14 @@ def test_join_names_the_thread(python):
         assert "joins thread worker/%d" % what["holder_thread"] in text
 
 
+@each
+def test_import_names_the_thread(python):
+    with blocked(python, "import") as (truth, what, text):
+        assert truth["holder"] in (None, what["holder_thread"])
+        assert what["holder_thread"] and what["holder_certain"] is True
+        assert "lock held by thread importer/%d" % what["holder_thread"] in text
+
+
 # ---- recorded ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("state", ["silent-timeout", "pipe-read", "flock", "child", "lock-with", "epoll3"])

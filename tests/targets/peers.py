@@ -396,11 +396,19 @@ def lock_self():
         inner()
 
 
+def visitor():
+    """Was in the lock, and left on its stack what it had there."""
+    with Shared.lock:
+        pass
+    time.sleep(70)
+
+
 def lock_nobody():
-    """A lock that was left locked by a thread that is gone; another only uses its name."""
+    """A lock that was left locked by a thread that is gone."""
     Shared.lock = threading.Lock()
-    Shared.lock.acquire()
-    start("other", time.sleep, 70)
+    start("visitor", visitor)
+    time.sleep(0.1)
+    start("gone", Shared.lock.acquire).join()
     tell()
     Shared.lock.acquire()
 
@@ -414,6 +422,18 @@ def queue_get():
 def event_wait():
     tell()
     threading.Event().wait(51.5)
+
+
+def importing():
+    """Another thread is within the import of a module."""
+    folder = keep(tempfile.mkdtemp())
+    with open(folder + "/slow_to_import.py", "w") as file:
+        file.write("import time\ntime.sleep(70)\n")
+    sys.path.insert(0, folder)
+    thread = start("importer", __import__, "slow_to_import")
+    time.sleep(0.3)
+    tell(holder=native(thread))
+    __import__("slow_to_import")
 
 
 def join():
@@ -450,7 +470,7 @@ STATES = {
     "child": child, "any-child": any_child, "sleep": sleep, "lock-with": lock_with,
     "lock-with-timeout": lock_with_timeout, "lock-acquire": lock_acquire, "rlock-with": rlock_with,
     "rlock-acquire": rlock_acquire, "condition": condition, "lock-self": lock_self, "lock-nobody": lock_nobody,
-    "queue": queue_get, "event": event_wait, "join": join, "lock-task": lock_task,
+    "queue": queue_get, "event": event_wait, "join": join, "import": importing, "lock-task": lock_task,
 }
 
 
