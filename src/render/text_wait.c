@@ -243,7 +243,7 @@ static const char *add_futex(const struct text *t, struct strbuf *out, const str
 	if (l->blocked.holder != SNAP_HOLDER_NONE)
 		return add_lock(t, out, l);
 	if (is_plain_lock(t, l))
-		strbuf_addstr(out, "its holder is not known: no thread's frames have it");
+		strbuf_addstr(out, "its holder is not known: the threads' frames do not show it");
 	return PREFIX_LOCK;
 }
 

@@ -14,7 +14,7 @@
 
 #define LEAF_FRAMES	 6u	/* of the waiting thread, in which the lock is looked for */
 #define THREADS_SEEN	 256u	/* whose frames are searched */
-#define FRAMES_EACH	 64u	/* innermost ones of a thread */
+#define FRAMES_EACH	 256u	/* innermost ones of a thread */
 #define TASK_FRAMES	 20000u /* of suspended coroutines */
 #define SLOTS_ALTOGETHER (1u << 18)
 

@@ -29,8 +29,15 @@ def blocked(python, state):
             assert max(map(len, text.splitlines())) <= 80
             yield target.truth, document["loops"][0]["what"], " ".join(text.split())
         finally:
-            for child in children(target.pid):
-                os.kill(child, signal.SIGKILL)
+            clean_up(python, target)
+
+
+def clean_up(python, target):
+    """What outlives the target: its children and its folders."""
+    for child in children(target.pid):
+        os.kill(child, signal.SIGKILL)
+    for folder in target.truth["folders"]:
+        shutil.rmtree(python.root.rstrip("/") + folder, ignore_errors=True)
 
 
 def children(pid):
@@ -213,6 +220,8 @@ def test_pid_namespace(state):
             assert truth["pid"] == 1 and truth["child"] != child
             settle()
             assert dump(pid)["loops"][0]["what"]["holder_pid"] == child
+            for folder in truth["folders"]:
+                shutil.rmtree(folder)
         finally:
             process.kill()
 
@@ -387,8 +396,7 @@ def test_recording_says_the_same(state, tmp_path):
             core = tmp_path / "core"
             live = json.loads(run("dump", "-f", "json", "--save", core, target.pid).stdout)
         finally:
-            for child in children(target.pid):
-                os.kill(child, signal.SIGKILL)
+            clean_up(ORDINARY, target)
     again = json.loads(run("dump", "-f", "json", core).stdout)
     ours, theirs = again["loops"][0]["what"], live["loops"][0]["what"]
     # a recording does not have the boot clock that ages are counted from

@@ -17,6 +17,7 @@ import time
 import truth
 
 STATE, ARGS = sys.argv[1], sys.argv[2:]
+FOLDERS = []
 KEPT = []  # what must not be closed while the loop is held
 
 
@@ -25,8 +26,14 @@ def keep(*things):
     return things[0]
 
 
+def folder():
+    """A new one; the test removes it."""
+    FOLDERS.append(tempfile.mkdtemp(prefix="stallscope-"))
+    return FOLDERS[-1]
+
+
 def tell(**facts):
-    truth.tell(STATE, "STALLED", **facts)
+    truth.tell(STATE, "STALLED", folders=FOLDERS, **facts)
 
 
 def listener(backlog=5):
@@ -98,7 +105,7 @@ def dns():
 
 
 def unix_named():
-    path = keep(tempfile.mkdtemp()) + "/sock"
+    path = folder() + "/sock"
     server = keep(socket.socket(socket.AF_UNIX))
     server.bind(path)
     server.listen(5)
@@ -111,7 +118,7 @@ def unix_named():
 
 def unix_connect():
     """To a server whose backlog is full."""
-    path = keep(tempfile.mkdtemp()) + "/full"
+    path = folder() + "/full"
     server = keep(socket.socket(socket.AF_UNIX))
     server.bind(path)
     server.listen(0)
@@ -220,14 +227,14 @@ def pipe_self():
 
 
 def fifo_open():
-    path = keep(tempfile.mkdtemp()) + "/fifo"
+    path = folder() + "/fifo"
     os.mkfifo(path)
     tell(path=path)
     open(path)
 
 
 def fifo_read():
-    path = keep(tempfile.mkdtemp()) + "/fifo"
+    path = folder() + "/fifo"
     os.mkfifo(path)
     child = keep(subprocess.Popen(["sh", "-c", "exec sleep 63 >%s" % path]))
     reader = os.open(path, os.O_RDONLY)
@@ -248,7 +255,7 @@ time.sleep(64)
 
 
 def file_lock(how):
-    path = keep(tempfile.mkdtemp()) + "/lock"
+    path = folder() + "/lock"
     child = keep(subprocess.Popen([sys.executable, "-c", LOCKER, path, how], stdout=subprocess.PIPE))
     child.stdout.readline()
     file = keep(open(path, "w"))
@@ -426,10 +433,10 @@ def event_wait():
 
 def importing():
     """Another thread is within the import of a module."""
-    folder = keep(tempfile.mkdtemp())
-    with open(folder + "/slow_to_import.py", "w") as file:
+    place = folder()
+    with open(place + "/slow_to_import.py", "w") as file:
         file.write("import time\ntime.sleep(70)\n")
-    sys.path.insert(0, folder)
+    sys.path.insert(0, place)
     thread = start("importer", __import__, "slow_to_import")
     time.sleep(0.3)
     tell(holder=native(thread))

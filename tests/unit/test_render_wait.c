@@ -139,7 +139,7 @@ static const struct wait_case cases[] = {
 	  .holder_task = 0,
 	  .holder_frame = THREAD_FRAMES + 1},
 	 "lock"},
-	{"  lock       its holder is not known: no thread's frames have it",
+	{"  lock       its holder is not known: the threads' frames do not show it",
 	 {NO_FD},
 	 {.kind = SNAP_BLOCKED_FUTEX, .lock = 0x7f0000000040, .holder_frame = SNAP_NONE},
 	 "lock"},
