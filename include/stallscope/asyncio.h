@@ -62,6 +62,9 @@ bool aio_callback_read(struct python *py, uint64_t handle, struct aio_callback *
  */
 size_t aio_deque(struct python *py, uint64_t deque, uint64_t *out, size_t max, uint64_t *total);
 
+/* What the callback of a handle is bound to, and its arguments: at most max objects. */
+size_t aio_handle_objects(struct python *py, uint64_t handle, uint64_t *out, size_t max);
+
 /*
  * Handles of a ready queue in one batch of reads, and the future that the callback of
  * run_coroutine_threadsafe() will chain to its task, 0 when the handle is none.
@@ -85,6 +88,8 @@ struct aio_loop {
 	bool have_executor;
 	int64_t executor_max, executor_threads, executor_idle, executor_queued;
 	uint64_t ready_queue; /* the deque, 0 unknown */
+	uint64_t scheduled;   /* the list of timers, 0 unknown */
+	uint64_t fd_keys;     /* the dict of what the selector watches, 0 unknown */
 	uint64_t worst_timer; /* the handle that is worst_late, 0 none */
 	int64_t timers_cancelled;
 	bool have_uv_time; /* uvloop: when libuv last looked at the clock */
@@ -93,6 +98,13 @@ struct aio_loop {
 
 /* now: loop time to which lateness is measured. */
 bool aio_loop_read(struct python *py, uint64_t loop, double now, struct aio_loop *ret);
+
+/*
+ * The first max handles of the timers, or of the descriptors that a loop watches, those of
+ * reading and of writing. 0 when unknown.
+ */
+size_t aio_timer_handles(struct python *py, const struct aio_loop *loop, uint64_t *out, size_t max);
+size_t aio_fd_handles(struct python *py, const struct aio_loop *loop, uint64_t *out, size_t max);
 
 /* The part of aio_loop_read that only uvloop has (uvloop.c). */
 bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_loop *ret);

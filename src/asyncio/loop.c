@@ -121,7 +121,7 @@ static void read_selector(struct python *py, uint64_t selector, struct aio_loop 
 	uint64_t dict;
 
 	if (selector && py_attrs(py, selector, names, 1, &dict) && dict)
-		loop->fds = (int64_t)py_dict_len(py, dict);
+		loop->fds = (int64_t)py_dict_len(py, loop->fd_keys = dict);
 }
 
 static void forget_loop(struct aio_loop *loop)
@@ -152,6 +152,7 @@ bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_l
 		ret->ready_queue = v[0];
 	}
 	if (v[1]) {
+		ret->scheduled = v[1];
 		ret->timers_late = 0;
 		read_timers(py, v[1], now, ret);
 	}

@@ -68,3 +68,67 @@ uint64_t aio_threadsafe_future(struct python *py, uint64_t handle)
 		future = python_captured(py, callback, "future");
 	return rd_take(&py->rd) ? 0 : future;
 }
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+static uint64_t slot_value(struct python *py, uint64_t handle, const char *name)
+{
+	uint32_t slot = py_slot_offset(py, py_type(py, handle), name);
+
+	return slot ? rd_u64(&py->rd, handle + slot) : 0;
+}
+
+size_t aio_handle_objects(struct python *py, uint64_t handle, uint64_t *out, size_t max)
+{
+	uint64_t callback = slot_value(py, handle, "_callback");
+	uint64_t args = slot_value(py, handle, "_args"), self = 0, n_args = 0, first = 0;
+	const char *type = callback ? py_object_type_name(py, callback) : "";
+	size_t n = 0;
+
+	if (!strcmp(type, "method"))
+		self = rd_u64(&py->rd, AT(callback, METHOD_SELF));
+	else if (!strcmp(type, "builtin_function_or_method") || !strcmp(type, "builtin_method"))
+		self = rd_u64(&py->rd, AT(callback, CFUNC_SELF));
+	if (self && n < max)
+		out[n++] = self;
+	if (args && !py_is_none(py, args))
+		first = py_tuple_items(py, args, &n_args);
+	for (uint64_t i = 0; i < n_args && n < max; i++)
+		out[n++] = rd_u64(&py->rd, first + 8 * i);
+	return rd_take(&py->rd) ? 0 : n;
+}
+
+size_t aio_timer_handles(struct python *py, const struct aio_loop *loop, uint64_t *out, size_t max)
+{
+	uint64_t n_all = 0, items;
+	size_t n = 0;
+
+	if (!loop->scheduled)
+		return 0;
+	items = py_list_items(py, loop->scheduled, &n_all);
+	while (n < n_all && n < max && !py->rd.failed) {
+		out[n] = rd_ptr(&py->rd, items + 8 * n);
+		n++;
+	}
+	return rd_take(&py->rd) ? 0 : n;
+}
+
+/* SelectorKey(fileobj, fd, events, data), data = (reader, writer) (asyncio/selector_events.py). */
+size_t aio_fd_handles(struct python *py, const struct aio_loop *loop, uint64_t *out, size_t max)
+{
+	uint64_t fd, key, data, handle;
+	struct py_iter it;
+	size_t n = 0;
+
+	if (!loop->fd_keys || !py_dict_begin(py, loop->fd_keys, &it))
+		return !rd_take(&py->rd) && false;
+	while (n + 2 <= max && py_iter_next(py, &it, &fd, &key)) {
+		data = py_tuple_item(py, key, 3);
+		for (size_t i = 0; data && i < 2; i++) {
+			handle = py_tuple_item(py, data, i);
+			if (handle && !py_is_none(py, handle))
+				out[n++] = handle;
+		}
+	}
+	return rd_take(&py->rd) ? 0 : n;
+}

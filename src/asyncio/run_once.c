@@ -174,7 +174,7 @@ static void describe(struct python *py, uint64_t callback, struct strbuf *out, u
 			 out);
 	} else if (!strcmp(type, "method")) {
 		describe_method(py, callback, out, task);
-	} else if (!strcmp(type, "builtin_function_or_method")) {
+	} else if (!strcmp(type, "builtin_function_or_method") || !strcmp(type, "builtin_method")) {
 		describe_c_function(py, callback, out, task);
 	} else if (!strcmp(type, "functools.partial")) {
 		strbuf_addstr(out, "partial ");

@@ -101,6 +101,9 @@ void build_resources(struct builder *b);
 void build_waker(struct builder *b, const struct aio_task *raw, enum aio_wait_kind kind,
 		 const struct aio_link *links, size_t n, struct snap_task *task);
 
+/* What else may set the futures of which nothing is known yet: timers, descriptors. */
+void build_wakers(struct builder *b);
+
 /* The first count of the tasks of each loop, where it can be told from those of others. */
 void build_growth(struct builder *b);
 

@@ -326,6 +326,7 @@ void build_tasks(struct builder *b, size_t max)
 	for (size_t i = 0; i < raw.n; i++)
 		fill_task(b, &raw.v[i], (uint32_t)i);
 	build_owners(b);
+	build_wakers(b);
 	build_resources(b);
 	count_by_loop(b->s);
 	free(raw.v);

@@ -3,9 +3,12 @@
  * What will end a wait. That nothing will is said only with proof: each reference to the future
  * is accounted for by the task that waits for it, so nobody else can set its result.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "builder.h"
+
+#define HANDLES_MAX 4096u /* timers, and descriptors, of one loop that are looked at */
 
 /* Variables of the awaiting coroutines that are the future. */
 static uint32_t count_locals(struct python *py, const struct py_frame *frame, uint64_t future)
@@ -105,4 +108,55 @@ void build_waker(struct builder *b, const struct aio_task *raw, enum aio_wait_ki
 		task->waker = by_kind[kind];
 	else
 		task->waker = waker_of_future(b, raw, links, n);
+}
+
+/* ---- timers and descriptors that will set a plain future
+ * ----------------------------------------- */
+
+typedef size_t get_handles(struct python *py, const struct aio_loop *loop, uint64_t *out,
+			   size_t max);
+
+static void mark(struct builder *b, get_handles *get, enum snap_waker waker, struct addrmap *asked)
+{
+	uint64_t *handles = mem_alloc(HANDLES_MAX * sizeof(*handles)), objects[8];
+
+	for (size_t l = 0; l < b->s->n_loops; l++) {
+		size_t n = get(b->py, &b->s->loops[l].info, handles, HANDLES_MAX);
+
+		aio_handles_prefetch(b->py, handles, n);
+		for (size_t i = 0; i < n; i++) {
+			size_t k =
+				aio_handle_objects(b->py, handles[i], objects, ARRAY_SIZE(objects));
+
+			while (k-- > 0)
+				if (addrmap_get(asked, objects[k]) != ADDRMAP_NONE)
+					addrmap_put(asked, objects[k], waker);
+		}
+	}
+	free(handles);
+}
+
+static bool is_asked(const struct snap_task *task)
+{
+	return task->waker == SNAP_WAKER_UNKNOWN && task->wait == SNAP_WAIT_FUTURE &&
+	       task->state == SNAP_TASK_PENDING;
+}
+
+void build_wakers(struct builder *b)
+{
+	struct addrmap asked = ADDRMAP_INIT;
+	struct snapshot *s = b->s;
+
+	for (size_t i = 0; i < s->n_tasks; i++)
+		if (is_asked(&s->tasks[i]))
+			addrmap_put(&asked, s->tasks[i].waits_for, SNAP_WAKER_UNKNOWN);
+	if (asked.used) {
+		mark(b, aio_timer_handles, SNAP_WAKER_TIMER, &asked);
+		mark(b, aio_fd_handles, SNAP_WAKER_FD, &asked);
+	}
+	for (size_t i = 0; asked.used && i < s->n_tasks; i++)
+		if (is_asked(&s->tasks[i]))
+			s->tasks[i].waker =
+				(enum snap_waker)addrmap_get(&asked, s->tasks[i].waits_for);
+	addrmap_deinit(&asked);
 }

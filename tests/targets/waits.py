@@ -2,6 +2,7 @@
 """waits.py STATE: an asyncio program whose tasks wait in a named way and tell the truth about it."""
 import asyncio
 import concurrent.futures
+import socket
 import sys
 import threading
 import time
@@ -115,6 +116,28 @@ async def by_timer(loop):
     await future
 
 
+async def by_fd(loop):
+    future = loop.create_future()
+    near, far = socket.socketpair()
+    KEPT.append(far)
+    loop.add_reader(near, future.set_result, None)
+    await future
+
+
+async def by_sock_recv(loop):
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    KEPT.append(far)
+    await loop.sock_recv(near, 1)
+
+
+async def by_process(loop):
+    # ends with us: its input is closed then
+    process = await asyncio.create_subprocess_exec("/bin/cat", stdin=asyncio.subprocess.PIPE)
+    KEPT.append(process)
+    await process.wait()
+
+
 async def by_timeout(loop):
     future = loop.create_future()
     async with asyncio.timeout(SECONDS):
@@ -136,10 +159,12 @@ async def in_closure(loop):
 
 async def main_orphan():
     loop = asyncio.get_running_loop()
-    wakers = {"forgotten": ["nobody"], "kept": [None], "by_timer": [None, "timer"], "in_closure": [None],
+    wakers = {"forgotten": ["nobody"], "kept": [None], "by_timer": ["timer"], "in_closure": [None],
+              "by_fd": ["fd"], "by_sock_recv": ["fd"], "by_process": ["subprocess"],
               "by_wait_for": ["timer", "task", None], "nap": ["timer"], "execute": ["executor"],
               "child": ["task"], "gathered": ["task"]}
-    tasks = [spawn(f(loop), f.__name__) for f in (forgotten, kept, by_timer, in_closure, by_wait_for)]
+    tasks = [spawn(f(loop), f.__name__) for f in (
+        forgotten, kept, by_timer, in_closure, by_wait_for, by_fd, by_sock_recv, by_process)]
     if hasattr(asyncio, "timeout"):
         wakers["by_timeout"] = ["timer", None]
         tasks.append(spawn(by_timeout(loop), "by_timeout"))
