@@ -9,7 +9,7 @@
 #include "call.h"
 #include "stallscope/arena.h"
 
-#define NAME_CHARS 40u
+#define NAME_CHARS 60u
 #define LONG	   (4 * PY_CALL_TEXT) /* bytes of a text: what is cut off in any case */
 #define FAR	   20000 /* instructions between the beginning of an expression and its call */
 
@@ -143,6 +143,8 @@ static bool leaves(const struct instr *instr, int32_t after, int32_t slot)
 	case OP_GLOBAL_NULL:
 	case OP_GLOBAL_OVER:
 	case OP_NULL:
+	case OP_STORE_ITEM:
+	case OP_DELETE_ITEM:
 		return true;
 	case OP_ATTR:
 	case OP_METHOD:

@@ -5,7 +5,8 @@
  *
  *	TEXT\tNAME\tNAME...	or "-" when it is not told
  *
- * "time N" as a line makes it ask N times and print the microseconds for each.
+ * "time N" as a line makes it ask N times and print the microseconds for each; "at ADDRESS OFFSET"
+ * asks for an instruction of a code object, as if that frame stood at it: only the text tells then.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,12 +62,11 @@ static bool find(struct python *py, struct source *src, struct py_frame *frame)
 	return false;
 }
 
-static void answer(struct python *py, struct source *src)
+static void print(struct python *py, const struct py_frame *frame, bool found)
 {
-	struct py_frame frame;
 	struct py_call call;
 
-	if (find(py, src, &frame) && python_call(py, &frame, &call)) {
+	if (found && python_call(py, frame, &call)) {
 		printf("%s", call.text);
 		for (size_t i = 0; i < call.n_names; i++)
 			printf("\t%s", call.names[i]);
@@ -75,6 +75,26 @@ static void answer(struct python *py, struct source *src)
 	}
 	printf("\n");
 	fflush(stdout);
+}
+
+static void answer(struct python *py, struct source *src)
+{
+	struct py_frame frame;
+
+	print(py, &frame, find(py, src, &frame));
+}
+
+static void answer_at(struct python *py, struct source *src, const char *place)
+{
+	static struct py_frame frame; /* found once */
+	char *end;
+
+	if (!frame.address && !find(py, src, &frame))
+		return;
+	frame.code = python_code(py, strtoull(place, &end, 16));
+	rd_take(&py->rd);
+	frame.instr = (int32_t)strtol(end, NULL, 10);
+	print(py, &frame, true);
 }
 
 static void measure(struct python *py, struct source *src, unsigned times)
@@ -104,6 +124,8 @@ static void serve(struct python *py, struct source *src)
 	while (fgets(line, sizeof(line), stdin)) {
 		if (!strncmp(line, "time ", 5))
 			measure(py, src, (unsigned)strtoul(line + 5, NULL, 10));
+		else if (!strncmp(line, "at ", 3))
+			answer_at(py, src, line + 3);
 		else
 			answer(py, src);
 	}

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs much of the standard library under a profile hook, which stops at each place where a C
-function is called, the first time that it is, says what it is and waits for a line:
+function is called, the first time that it is, says what it is and waits for a byte:
 
     callsites.py
+
+Or writes for every call instruction of several modules, run or not, how it is written, and waits:
+
+    callsites.py FILE
 """
 import ast
+import dis
 import json
 import os
 import re
@@ -80,7 +85,50 @@ def texts_at(frame):
     return [t for a, b, c, d, t in calls if a <= frame.f_lineno <= b] or None
 
 
+def all_codes(code):
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from all_codes(const)
+
+
+def static_sites(code):
+    """Offset and possible texts of each call instruction, one that applies a decorator included."""
+    line, positions = code.co_firstlineno, list(code.co_positions()) if hasattr(code, "co_positions") else None
+    starts = dict(dis.findlinestarts(code))
+    for instr in dis.get_instructions(code):
+        line = starts.get(instr.offset) or line
+        if not instr.opname.startswith("CALL_") and instr.opname != "CALL" or "INTRINSIC" in instr.opname:
+            continue
+        if instr.opname == "CALL_FINALLY":
+            continue
+        if not positions:
+            found = [t for a, b, c, d, t in calls_of(code.co_filename) if a <= line <= b]
+        else:
+            start, end, column, end_column = positions[instr.offset // 2]
+            found = [t for a, b, c, d, t in calls_of(code.co_filename) if (a, b, c, d) == (start, end, column, end_column)]
+        if found:
+            yield instr.offset, found + [t + call for t in found for call in ("()", "(\u2026)")]
+
+
+def write_static(path):
+    import argparse, asyncio.base_events, inspect, subprocess, tarfile, typing, zipfile, logging, threading, shutil
+    kept = []
+    with open(path, "w", encoding="utf-8") as out:
+        for module in (argparse, ast, asyncio.base_events, inspect, subprocess, tarfile, typing, zipfile, logging, threading,
+                       shutil):
+            with open(module.__file__, encoding="utf-8") as source:
+                kept.append(compile(source.read(), module.__file__, "exec"))
+            for code in all_codes(kept[-1]):
+                for offset, texts in static_sites(code):
+                    out.write("%x %d\t%s\n" % (id(code), offset, "\t".join(texts)))
+    hook(None, "wait", kept)
+
+
 def hook(frame, event, arg):
+    if event == "wait":
+        write({"written": True})
+        os.read(0, 1)
     if event != "c_call":
         return
     key = (frame.f_code, frame.f_lasti, hook_name(arg).replace("None!", "builtins!"))
@@ -175,6 +223,9 @@ def work():
 def main():
     write({"pid": os.getpid()})
     os.read(0, 1)
+    if len(sys.argv) > 1:
+        write_static(sys.argv[1])
+        return
     sys.setprofile(hook)
     try:
         work()
