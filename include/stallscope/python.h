@@ -231,7 +231,11 @@ struct py_call {
 	char text[PY_CALL_TEXT]; /* "self._sock.recv_into" */
 	char names[PY_CALL_NAMES][PY_CALL_TEXT];
 	size_t n_names;
-	bool implied; /* by an operator, a subscript, an iteration, a with */
+	/*
+	 * By an operator, a subscript, an iteration, a with. Code that runs is met at such a
+	 * place at any time: it tells something only of one that stays there.
+	 */
+	bool implied;
 };
 
 /* What the instruction at which a frame stands calls; false: no call, or it cannot be told. */

@@ -7,7 +7,8 @@
 
 /*
  * To add a version: a row here, a block in layout_<machine>.def, its positions in
- * layout_debug.c, and the end-to-end tests over its interpreter.
+ * layout_debug.c, its opcodes (tests/generate-opcodes), and the end-to-end tests over its
+ * interpreter.
  */
 static const struct cpython_ops rows[] = {
 	{.minor = 8,
