@@ -48,15 +48,24 @@ class Target:
         command = interpreter.command + [interpreter.files() + "/stage.py", state.file, state.function]
         if "resolver" in state.needs:
             command = self.with_resolver(command, variables)
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=self.errors, env=variables, cwd="/", start_new_session=True)
-        self.truth = {}
-        try:
-            self.truth = self.read_truth()
-        except BaseException:
-            self.close()
-            raise
+        if state.cpu:
+            variables["SCENARIO_GATE"] = "1"
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE if state.cpu else subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.errors, env=variables, cwd="/",
+                                        start_new_session=True)
+        self.truth, self.pid = {}, None
+
+    def begin(self):
+        """The turn of this target has come: lets it through its gate, and waits for the truth."""
+        if self.state.cpu:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(b"go\n")
+                self.process.stdin.flush()
+        self.truth = self.read_truth()
         self.pid = self.truth["pid"]
+        wait = self.truth["started"] + self.state.settle - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
 
     def with_resolver(self, command, variables):
         """In a mount namespace of its own, where resolv.conf names nobody but one of us."""
@@ -76,11 +85,6 @@ class Target:
         if not line:
             raise Failure("the target told nothing: %s" % tail(self.errors))
         return json.loads(line)
-
-    def settle(self):
-        wait = self.truth["started"] + self.state.settle - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
 
     def cpu_times(self):
         """On a CPU, waiting for one, and whether it wants one now. The wait is counted when it
@@ -121,6 +125,9 @@ class Target:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
+        if self.process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
         for path in self.truth.get("rmdir", []):
             self.remove_group(path)
         shutil.rmtree(self.scratch, ignore_errors=True)

@@ -74,6 +74,7 @@ async def short_holds():
 
 
 async def half_busy():
+    await settled()
     say()
     while True:
         burn(0.005)
@@ -82,6 +83,7 @@ async def half_busy():
 
 async def busy():
     """97 % in short callbacks: epoll sleeps a millisecond at least."""
+    await settled()
     say()
     while True:
         for _ in range(4):
@@ -92,6 +94,7 @@ async def busy():
 
 async def busy_many():
     """Ten tasks, 2 ms each, for ever ready."""
+    await settled()
     async def work():
         while True:
             burn(0.002)
@@ -182,8 +185,8 @@ async def cpu_thread():
     def compute():
         while True:
             pass
-    background(compute)
     await settled()
+    background(compute)
     say()
     await rest()
 
@@ -195,8 +198,9 @@ async def flood_spin():
     async def spinning():
         while True:
             await asyncio.sleep(0)
-    tasks = spawn(40000, spinning)
     await settled()
+    tasks = spawn(40000, spinning)
+    await asyncio.sleep(0)
     say()
     await asyncio.wait(tasks)
 
@@ -210,8 +214,8 @@ async def flood_tasks():
         while True:
             await asyncio.wait([asyncio.ensure_future(small()) for _ in range(1000)])
 
-    producers = spawn(40, produce)
     await settled()
+    producers = spawn(40, produce)
     say()
     await asyncio.wait(producers)
 
@@ -223,6 +227,7 @@ async def flood_callbacks():
         sum(range(50))
         loop.call_soon(again)
 
+    await settled()
     for _ in range(20000):
         loop.call_soon(again)
     say()
@@ -235,8 +240,8 @@ async def flood_working():
         while True:
             burn(0.0002)
             await asyncio.sleep(0.001)
-    tasks = spawn(2000, working)
     await settled()
+    tasks = spawn(2000, working)
     say()
     await asyncio.wait(tasks)
 
@@ -256,8 +261,8 @@ async def retry(call, delay=0.05):
 
 async def retry_storm():
     """15,000 tasks that try again and again, all under one retry()."""
-    tasks = spawn(15000, retry, call_service)
     await settled()
+    tasks = spawn(15000, retry, call_service)
     say()
     await asyncio.wait(tasks)
 
@@ -269,14 +274,15 @@ async def retry_tenacity():
         retrying = tenacity.AsyncRetrying(wait=tenacity.wait_fixed(0.05), retry=tenacity.retry_if_exception_type())
         await retrying(call_service)
 
-    tasks = spawn(5000, attempt)
     await settled()
+    tasks = spawn(5000, attempt)
     say()
     await asyncio.wait(tasks)
 
 
 async def late_timers():
     """Timers come faster than they can be served: thousands are overdue."""
+    await settled()
     loop, start = asyncio.get_running_loop(), asyncio.get_running_loop().time()
 
     def job():

@@ -181,6 +181,7 @@ async def compute():
 
 async def throttled():
     """A quota of a tenth of a CPU, and work for a whole one."""
+    await settled()
     group, version = enter_group("cpu")
     if version == 1:
         write(group + "/cpu.cfs_period_us", "100000")
@@ -193,6 +194,7 @@ async def throttled():
 
 async def throttled_in_cpu():
     """The same in one long computation: it is held, but it would end ten times as soon."""
+    await settled()
     group, version = enter_group("cpu")
     if version == 1:
         write(group + "/cpu.cfs_period_us", "100000")
@@ -213,6 +215,7 @@ def burner(seconds, begun):
 
 async def starved():
     """Nice, and four others on the same CPU."""
+    await settled()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for _ in range(4):
         forked(burner, 8)
@@ -223,6 +226,7 @@ async def starved():
 
 async def niced_idle():
     """The same crowd, but nothing to do: well enough, its few wake-ups come late."""
+    await settled()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for _ in range(2):
         forked(burner, 4)
@@ -235,7 +239,7 @@ async def niced_idle():
 
 async def child_burns():
     """A child that computes is another process's affair."""
-    forked(burner, 4)
     await settled()
+    forked(burner, 4)
     say()
     await rest()

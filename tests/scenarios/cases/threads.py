@@ -581,8 +581,8 @@ async def work(seconds):
 
 async def gil_convoy():
     """Four threads of pure Python, and a loop that has always something to do."""
-    workers = kept([asyncio.ensure_future(work(0)) for _ in range(3)])
     await settled()
+    workers = kept([asyncio.ensure_future(work(0)) for _ in range(3)])
     for _ in range(4):
         background(spin_for_ever)
     say()
