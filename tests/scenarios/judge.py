@@ -82,7 +82,7 @@ class Outcome:
         if state.flags:
             flags = loop.get("flags") or []
             self.put("flags", set(state.flags) <= set(flags), list(state.flags), flags)
-        if loop.get("held_s") is not None and document["verdict"] == "STALLED":
+        if loop.get("held_s") is not None and truth.get("held", document["verdict"] == "STALLED"):
             self.held_error = loop["held_s"] - (document["monotonic_s"] - truth["started"])
 
     def put(self, name, right, expected, got):

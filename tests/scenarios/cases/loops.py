@@ -296,7 +296,7 @@ async def late_timers():
 
 async def choppy():
     """150 ms of every 0.6 s."""
-    say(function="choppy", file="loops.py", lines=[sys._getframe().f_lineno + 3] * 2)
+    say(held=False, function="choppy", file="loops.py", lines=[sys._getframe().f_lineno + 3] * 2)
     while True:
         await asyncio.sleep(0.45)
         time.sleep(0.15)
