@@ -10,7 +10,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-NOT_MODULES = ("root", "resolver", "pty")
+NOT_MODULES = ("root", "resolver", "host")
 
 PROBE = """
 import importlib.util, json, sys
@@ -47,9 +47,9 @@ class Interpreter:
             if need == "root":
                 if os.geteuid() != 0:
                     return "needs root"
-            elif need == "pty":
+            elif need == "host":
                 if self.root != "/":
-                    return "no terminals in the chroot"
+                    return "not in a chroot"
             elif need == "resolver":
                 if os.geteuid() != 0 or not shutil.which("unshare"):
                     return "a resolver of its own needs root and unshare"

@@ -50,6 +50,8 @@ class Outcome:
                 break
             self.again += 1
             time.sleep(0.3)
+        if crowded and self.failed and self.got == "STARVED":
+            self.skipped = "others had the CPUs in %d looks" % (self.again + 1)
         self.later = [target.look(*self.state.options)[0]["verdict"] for _ in range(looks - 1)]
 
     def compare(self, document, truth):

@@ -4,6 +4,8 @@ import collections
 
 from judge import DIMENSIONS
 
+FAR = 0.02  # seconds of held_s beside the truth that are worth a line
+
 
 def by_interpreter(outcomes):
     groups = collections.OrderedDict()
@@ -64,6 +66,10 @@ def tables(outcomes):
     wrong = ["%s %s: %d/%d" % (*key, right, count) for key, (right, count) in kinds(outcomes) if right < count]
     if wrong:
         parts.append("kinds with misses: " + ", ".join(wrong))
+    off = ["%s %s: %.0f ms" % (o.interpreter.id, o.state.name, o.held_error * 1000) for o in outcomes
+           if o.held_error is not None and abs(o.held_error) > FAR]
+    if off:
+        parts.append("held_s far from the target's clock: " + ", ".join(off))
     again = sum(o.again for o in outcomes)
     if again:
         parts.append("%d looks were repeated, as others had the CPUs" % again)

@@ -206,16 +206,16 @@ async def flood_spin():
 
 
 async def flood_tasks():
-    """Forty producers start 1,000 tasks each, for one small thing, and again when they are done."""
+    """200 producers start 200 tasks each, for one small thing, and again when they are done."""
     async def small():
         sum(range(50))
 
     async def produce():
         while True:
-            await asyncio.wait([asyncio.ensure_future(small()) for _ in range(1000)])
+            await asyncio.wait([asyncio.ensure_future(small()) for _ in range(200)])
 
     await settled()
-    producers = spawn(40, produce)
+    producers = spawn(200, produce)
     say()
     await asyncio.wait(producers)
 

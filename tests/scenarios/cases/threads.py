@@ -451,6 +451,15 @@ async def deadlock_future_helper():
     await settled()
     future = ask_loop(loop)
     begin()
+    future.result()
+
+
+async def deadlock_future_timeout():
+    """It ends by its timeout: as good as dead until then, but not for ever."""
+    loop = asyncio.get_running_loop()
+    await settled()
+    future = ask_loop(loop)
+    begin()
     future.result(40)
 
 
@@ -498,7 +507,7 @@ async def ask_other(other, meet):
     meet.wait()
     future = ask_loop(other)
     if threading.current_thread() is threading.main_thread():
-        begin()
+        begin(span=2)
         future.result()
     future.result()
 
