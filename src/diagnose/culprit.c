@@ -169,6 +169,18 @@ static void name_library(const struct snapshot *s, uint32_t frame, struct culpri
 		c->library[strcspn(c->library, ".")] = 0;
 }
 
+/*
+ * Below the user's code: the outermost package that is installed, which calls what the row is of
+ * the standard library. Frames [first, first + n); SNAP_NONE when there is none.
+ */
+static uint32_t find_package(const struct snapshot *s, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = n; i-- > 0;)
+		if (strstr(s->codes[s->frames[first + i].code].file, "-packages/"))
+			return first + i;
+	return SNAP_NONE;
+}
+
 static void take_row(const struct culprit_row *row, struct culprit *c)
 {
 	c->rule_kind = culprits_kind_word(row->kind);
@@ -182,7 +194,7 @@ static void take_row(const struct culprit_row *row, struct culprit *c)
 static bool find_py(const struct snapshot *s, uint32_t first, uint32_t n, struct culprit *c)
 {
 	const struct culprit_row *found = NULL;
-	uint32_t at = SNAP_NONE;
+	uint32_t at = SNAP_NONE, package = SNAP_NONE;
 
 	for (uint32_t i = n; i-- > 0;) {
 		const struct snap_code *code = &s->codes[s->frames[first + i].code];
@@ -196,7 +208,9 @@ static bool find_py(const struct snapshot *s, uint32_t first, uint32_t n, struct
 	if (!found)
 		return false;
 	take_row(found, c);
-	name_library(s, at, c);
+	if (!strstr(s->codes[s->frames[at].code].file, "-packages/"))
+		package = find_package(s, first, n);
+	name_library(s, package == SNAP_NONE ? at : package, c);
 	return true;
 }
 
@@ -276,9 +290,14 @@ static void find_library(const struct facts *f, uint32_t inner, struct culprit *
 		return;
 	}
 	if (leaf) {
+		uint32_t package = find_package(f->snap, c->slice.first, inner);
+
 		take_row(leaf, c);
-		snprintf(c->library, sizeof(c->library), "%.*s",
-			 (int)strcspn(c->leaf_name + 6, ".!"), c->leaf_name + 6);
+		if (package != SNAP_NONE)
+			name_library(f->snap, package, c);
+		else
+			snprintf(c->library, sizeof(c->library), "%.*s",
+				 (int)strcspn(c->leaf_name + 6, ".!"), c->leaf_name + 6);
 		return;
 	}
 	if (outer < c->slice.n &&

@@ -4,7 +4,6 @@
 
 #include "rules.h"
 
-#define HUGE_BATCH  1000 /* callbacks: too many, whatever each costs */
 #define BUSY_RATIO  0.9
 #define LATE_TIMERS 1000
 #define HALF(n, of) ((n)*2 > (of))

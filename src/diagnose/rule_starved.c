@@ -9,14 +9,13 @@
 
 /*
  * The thread sleeps on the GIL in most looks. Where no timer and no callback shows that it is
- * late, the looks themselves do: it waited in all of them, for the threshold.
+ * late, the looks themselves do when they were several, over the time of the threshold.
  */
 bool starved_gil(const struct facts *f)
 {
-	bool throughout = f->looks > 2 && f->gil_looks == f->looks &&
-			  f->window_s * 1e9 >= (double)f->threshold_ns;
+	bool several = f->looks >= 5 && f->window_s * 1e9 >= (double)f->threshold_ns;
 
-	return f->gil_looks > 0 && f->gil_looks * 2 >= f->looks && (facts_late(f) || throughout);
+	return f->gil_looks > 0 && f->gil_looks * 2 >= f->looks && (facts_late(f) || several);
 }
 
 static uint32_t gil_holder(const struct snapshot *s, const struct snap_thread *waiter)
@@ -61,8 +60,8 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
  */
 
 /*
- * What it has run of this callback or turn is by itself enough to be late: others only made it
- * later. Only where it got less than a quarter of a CPU is that the greater part of the cause.
+ * What it has run of this callback or turn is by itself enough to be late, or to be a flood: others
+ * only made it later. Only where it got less than a quarter of a CPU are they the greater cause.
  */
 static bool late_by_itself(const struct facts *f)
 {
@@ -71,7 +70,8 @@ static bool late_by_itself(const struct facts *f)
 
 	if (f->turn_s > turn_s)
 		turn_s = f->turn_s;
-	return f->on_cpu >= quarter && f->on_cpu * turn_s >= ns_to_s(f->threshold_ns);
+	return f->on_cpu >= quarter &&
+	       (f->on_cpu * turn_s >= ns_to_s(f->threshold_ns) || f->max_batch >= HUGE_BATCH);
 }
 
 /*

@@ -10,7 +10,8 @@
 
 #include "facts.h"
 
-#define MANY_CALLBACKS 50 /* a batch that is called a flood */
+#define MANY_CALLBACKS 50   /* a batch that is called a flood */
+#define HUGE_BATCH     1000 /* callbacks: too many, whatever each costs */
 #define ON_CPU_RATIO   0.5
 
 struct rule {

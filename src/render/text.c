@@ -184,7 +184,7 @@ static void frame_line(struct text *t, const struct snap_frame *f, const struct 
 	used = utf8_add_cut(&t->line, where.data, t->o->width / 2, true, t->o->ascii);
 	strbuf_pad(&t->line, ' ', used < 29 ? 30 - used : 1);
 	strbuf_addf(&t->line, "%s%s%s", c->qualname, c->async ? "   async" : "",
-		    culprit ? "   <- yours" : "");
+		    culprit && c->own ? "   <- yours" : "");
 	text_end_line(t);
 }
 
@@ -226,13 +226,16 @@ static void culprit_stack(struct text *t, const struct verdict *v)
 static void thread_stack(struct text *t, uint32_t index, const char *does)
 {
 	const struct snap_thread *thread;
+	char line[300];
 
 	if (index == SNAP_NONE)
 		return;
 	thread = &t->s->threads[index];
 	TEXT_LINE(t, "%s", "");
-	TEXT_LINE(t, "Stack (thread %s/%d, which %s, newest last):", text_thread_name(thread),
-		  thread->os.tid, does);
+	snprintf(line, sizeof(line),
+		 "Stack (thread %s/%d, which %s, newest last):", text_thread_name(thread),
+		 thread->os.tid, does);
+	text_wrap(t, "", line);
 	stack_text(t, &thread->stack, NULL);
 }
 

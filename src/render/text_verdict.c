@@ -204,13 +204,15 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 
 static void choppy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
-	char worst[32];
+	bool caught = v->culprit.frame != SNAP_NONE;
+	char worst[32], line[200];
 
-	TEXT_LINE(t, "The event loop %s:", v->title);
-	TEXT_LINE(t, "%u holds while we looked, the worst of at least %s.%s", v->episodes,
-		  duration(worst, v->lag_ns),
-		  v->culprit.frame == SNAP_NONE ? "" : " The last one that was caught:");
-	if (v->culprit.frame != SNAP_NONE) {
+	snprintf(line, sizeof(line),
+		 "The event loop %s: %u holds while we looked, the worst of at least %s.%s",
+		 v->title, v->episodes, duration(worst, v->lag_ns),
+		 caught ? " The last one that was caught:" : "");
+	text_wrap(t, "", line);
+	if (caught) {
 		culprit_lines(t, v);
 		TEXT_LINE(t, "%s", "");
 		library_line(t, &v->culprit);

@@ -126,7 +126,7 @@ static void page_faults_starve(void **state)
 	assert_int_equal(judge(&w).id, VERDICT_STALLED);
 }
 
-/* In select with no timer late: only that it waits for the GIL in every look shows it. */
+/* In select with no timer late: only that it waits for the GIL in most looks shows it. */
 static void gil_without_a_timer(void **state)
 {
 	struct world w;
@@ -146,6 +146,8 @@ static void gil_without_a_timer(void **state)
 	assert_int_equal(v.id, VERDICT_STARVED);
 	assert_string_equal(v.kind, "gil");
 	w.looks[3].waits_for_gil = false;
+	assert_string_equal(judge(&w).kind, "gil"); /* in most of them */
+	w.looks[2].waits_for_gil = w.looks[4].waits_for_gil = w.looks[5].waits_for_gil = false;
 	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
 }
 
