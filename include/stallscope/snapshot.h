@@ -150,7 +150,8 @@ struct snap_thread {
 	const char *os_name, *name; /* comm; threading's name or NULL */
 	bool is_python;
 	uint64_t tstate;
-	uint32_t interpreter;
+	uint32_t interpreter;	/* index, SNAP_NONE of a thread that is not Python's */
+	int64_t interpreter_id; /* as the target counts them: 0 is the main one */
 	bool holds_gil;
 	bool waits_for_gil;	 /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
 	uint32_t loop;		 /* that runs in it, SNAP_NONE */

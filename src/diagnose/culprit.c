@@ -306,12 +306,27 @@ static void find_library(const struct facts *f, uint32_t inner, struct culprit *
 	name_unknown(f, inner, c);
 }
 
+/*
+ * The innermost frame that is the user's own; where there is none, of code that came as a string,
+ * which they may have written or some library generated. n of the stack when there is none either.
+ */
+static uint32_t own_frame(const struct snapshot *s, const struct snap_stack *slice)
+{
+	for (uint32_t i = 0; i < slice->n; i++)
+		if (snap_code_of(s, snap_frame_at(s, slice, i))->own)
+			return i;
+	for (uint32_t i = 0; i < slice->n; i++)
+		if (!strcmp(snap_code_of(s, snap_frame_at(s, slice, i))->file, "<string>"))
+			return i;
+	return slice->n;
+}
+
 void find_culprit(const struct facts *f, struct verdict *v)
 {
 	const struct snapshot *s = f->snap;
 	struct culprit *c = &v->culprit;
 	const struct os_thread *os = &f->thread->os;
-	uint32_t inner = 0; /* frames of others below the user's own */
+	uint32_t inner; /* frames of others below the user's own */
 
 	if (os->have_syscall && !os->syscall.running && os->syscall.number >= 0)
 		c->system_call = syscall_name(os->syscall.number);
@@ -319,8 +334,7 @@ void find_culprit(const struct facts *f, struct verdict *v)
 	c->task = f->loop->current_task;
 	if (!c->slice.n)
 		return;
-	while (inner < c->slice.n && !s->codes[s->frames[c->slice.first + inner].code].own)
-		inner++;
+	inner = own_frame(s, &c->slice);
 	c->leaf = c->slice.first;
 	snprintf(c->leaf_name, sizeof(c->leaf_name), "%s",
 		 s->codes[s->frames[c->leaf].code].qualname);

@@ -89,6 +89,7 @@ static void build_thread(struct builder *b, const struct py_thread *t)
 	thread->is_python = true;
 	thread->tstate = t->tstate;
 	thread->interpreter = t->interpreter;
+	thread->interpreter_id = b->interps[t->interpreter].id;
 	thread->holds_gil = t->holds_gil;
 	thread->waits_for_gil = t->waits_for_gil;
 	thread->os.ns_tid = t->tid;
