@@ -9,65 +9,7 @@
 
 #include "facts.h"
 
-/* ---- the system call alone ------------------------------------------------------------------ */
-
-static const struct call_kind kinds[] = {
-	{"clock_nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead"},
-	{"nanosleep", "sleep", "sleeps", "await asyncio.sleep() instead"},
-	{"pause", "sleep", "waits for a signal", "loop.add_signal_handler()"},
-	{"rt_sigtimedwait", "sleep", "waits for a signal", "loop.add_signal_handler()"},
-	{"pselect6", "sleep", "sleeps, or waits in select()",
-	 "await asyncio.sleep(), or an async client"},
-	{"select", "sleep", "sleeps, or waits in select()",
-	 "await asyncio.sleep(), or an async client"},
-	{"recvfrom", "io.socket", "waits to receive from a socket",
-	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)"},
-	{"recvmsg", "io.socket", "waits to receive from a socket",
-	 "use an async client with a timeout; quick fix: await asyncio.to_thread(...)"},
-	{"sendto", "io.socket", "waits to send to a socket whose peer does not read",
-	 "use an async client and await drain(); set a timeout"},
-	{"sendmsg", "io.socket", "waits to send to a socket whose peer does not read",
-	 "use an async client and await drain(); set a timeout"},
-	{"connect", "io.socket", "waits for a connection that is not answered",
-	 "connect asynchronously, with a timeout"},
-	{"accept", "io.socket", "waits to accept a connection", "use asyncio.start_server()"},
-	{"accept4", "io.socket", "waits to accept a connection", "use asyncio.start_server()"},
-	{"poll", "io.socket", "waits in poll() on descriptors",
-	 "use an async client; quick fix: await asyncio.to_thread(...)"},
-	{"ppoll", "io.socket", "waits in ppoll() on descriptors",
-	 "use an async client; quick fix: await asyncio.to_thread(...)"},
-	{"epoll_wait", "loop.nested", "waits in an epoll that is not this loop's",
-	 "a synchronous client with an event loop of its own: use its async variant"},
-	{"epoll_pwait", "loop.nested", "waits in an epoll that is not this loop's",
-	 "a synchronous client with an event loop of its own: use its async variant"},
-	{"wait4", "proc.wait", "waits for a child process",
-	 "await asyncio.create_subprocess_exec(...)"},
-	{"waitid", "proc.wait", "waits for a child process",
-	 "await asyncio.create_subprocess_exec(...)"},
-	{"read", "file.read", "waits in read()", "await asyncio.to_thread(...)"},
-	{"pread64", "file.read", "waits in read()", "await asyncio.to_thread(...)"},
-	{"readv", "file.read", "waits in read()", "await asyncio.to_thread(...)"},
-	{"write", "file.write", "waits in write(): whoever reads the other end does not",
-	 "await asyncio.to_thread(...), or find the reader"},
-	{"writev", "file.write", "waits in write(): whoever reads the other end does not",
-	 "await asyncio.to_thread(...), or find the reader"},
-	{"open", "file.read", "waits in open()", "await asyncio.to_thread(...)"},
-	{"openat", "file.read", "waits in open()", "await asyncio.to_thread(...)"},
-	{"flock", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)"},
-	{"fcntl", "file.lock", "waits for a file lock", "await asyncio.to_thread(...)"},
-	{"fsync", "file.write", "waits for the disk", "await asyncio.to_thread(...)"},
-	{"fdatasync", "file.write", "waits for the disk", "await asyncio.to_thread(...)"},
-	{"futex", "lock.thread", "waits for a lock, a queue or a future of another thread",
-	 "use the asyncio primitive, or wait in a thread: await asyncio.to_thread(...)"},
-};
-
-const struct call_kind *call_kind(const char *system_call)
-{
-	for (size_t i = 0; system_call && i < ARRAY_SIZE(kinds); i++)
-		if (!strcmp(kinds[i].call, system_call))
-			return &kinds[i];
-	return NULL;
-}
+/* ---- clauses -------------------------------------------------------------------------------- */
 
 /* Clauses for "It ...", where the library says better than the call what for. */
 const char *category_clause(const char *category)

@@ -63,12 +63,6 @@ void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
  */
 void find_culprit(const struct facts *f, struct verdict *v);
 
-/* The clause, kind and advice of a blocking call, by the system call alone. */
-struct call_kind {
-	const char *call, *kind, *title, *advice;
-};
-const struct call_kind *call_kind(const char *system_call);
-
 /* "waits for the database" for io.db; NULL where the system call says it better. */
 const char *category_clause(const char *category);
 

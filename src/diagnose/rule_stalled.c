@@ -155,13 +155,6 @@ bool stalled_blocked(const struct facts *f)
 	return stalled(f) && !on_cpu(f);
 }
 
-/* A select() of descriptors is no sleep. */
-static bool selects(const struct facts *f, const char *call)
-{
-	return call && (!strcmp(call, "pselect6") || !strcmp(call, "select")) &&
-	       f->thread->os.syscall.args[0] > 0;
-}
-
 /* Calls whose own clause says more than the category of the library around them. */
 static bool call_says_more(const char *call)
 {
@@ -173,19 +166,20 @@ static bool call_says_more(const char *call)
 	return false;
 }
 
-/* The category of the call: of the catalogue, else of what it waits on, else of the call. */
-static const char *category_of(const struct facts *f, const struct call_kind *kind)
+/* The category of the call: of the library, else of what it waits on, else of the call itself. */
+static const char *category_of(const struct facts *f, const struct culprit_row *call)
 {
 	const struct culprit *c = f->culprit;
-	const char *call = c->system_call;
+	const struct snap_loop *l = f->loop;
 
 	if (c->category && !of_cpu(c->category))
 		return c->category;
-	if (f->loop->wait.is_dns)
+	if (l->wait.is_dns)
 		return "io.dns";
-	if (selects(f, call))
+	/* select() with descriptors is no sleep */
+	if (call && !strcmp(call->category, "sleep") && l->blocked.kind == SNAP_BLOCKED_FDS)
 		return "io.socket";
-	return kind ? kind->kind : "unknown";
+	return call ? call->category : "unknown";
 }
 
 /* Libraries with threads of their own: this one waits for those, which compute. */
@@ -198,19 +192,20 @@ static bool waits_for_own_threads(const struct facts *f)
 static void name_blocked(const struct facts *f, struct verdict *v)
 {
 	const struct culprit *c = f->culprit;
-	const struct call_kind *kind = call_kind(c->system_call);
-	const char *category = category_of(f, kind);
+	const struct culprit_row *call =
+		c->system_call ? culprits_find(CULPRIT_SYSCALL, c->system_call) : NULL;
+	const char *category = category_of(f, call);
 	const char *clause = category_clause(category);
 
 	set_kind(v, "blocked", category);
-	if (kind && (call_says_more(c->system_call) || !clause))
-		v->title = kind->title;
+	if (call && (call_says_more(c->system_call) || !clause))
+		v->title = call->title;
 	else if (clause)
 		v->title = clause;
 	if (category == c->category && c->advice)
 		v->advice = c->advice;
-	else if (kind)
-		v->advice = kind->advice;
+	else if (call)
+		v->advice = call->advice;
 }
 
 void explain_blocked(const struct facts *f, struct verdict *v)

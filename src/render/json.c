@@ -574,9 +574,8 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 		"run_queue_ratio", number(v && v->run_queue >= 0, v ? v->run_queue : 0), "has_gil",
 		t->is_python ? json_boolean(t->holds_gil) : json_null(), "waits_for_gil",
 		t->is_python ? json_boolean(t->waits_for_gil) : json_null(), "interpreter",
-		t->interpreter == SNAP_NONE ? json_null()
-					    : json_integer(t->interpreter_id),
-		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
+		t->interpreter == SNAP_NONE ? json_null() : json_integer(t->interpreter_id), "loop",
+		t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop));
 	json_object_set_new(thread, "waits_for_loop",
 			    t->waits_for_loop >= s->n_loops
 				    ? json_null()
