@@ -166,6 +166,13 @@ struct py_position python_position(const struct python *py, uint32_t code, int32
 /* Value of a local variable (cells looked through), 0 when unbound or absent. */
 uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name);
 
+/*
+ * The slots of a frame that does not run (a suspended coroutine's): variables first, *n_locals
+ * of them, then the value stack. 0 when they are not known. A slot is an object or 0.
+ */
+size_t python_slots(struct python *py, const struct py_frame *frame, size_t *n_locals);
+uint64_t python_slot(struct python *py, const struct py_frame *frame, size_t i);
+
 /* An object that a frame refers to. */
 struct py_slot {
 	uint64_t object;
@@ -209,12 +216,7 @@ uint64_t py_lock_parked_on(struct python *py, uint64_t futex);
 
 /* The object that a bound method, of C or of Python, is bound to; 0 when it is no method. */
 uint64_t py_method_self(struct python *py, uint64_t object);
-/*
- * The slots of a frame that does not run (a suspended coroutine's): variables first, *n_locals
- * of them, then the value stack. 0 when they are not known. A slot is an object or 0.
- */
-size_t python_slots(struct python *py, const struct py_frame *frame, size_t *n_locals);
-uint64_t python_slot(struct python *py, const struct py_frame *frame, size_t i);
+
 /* ---- calls --------------------------------------------------------------------------- */
 
 #define PY_CALL_TEXT  128u

@@ -405,8 +405,8 @@ static json_t *deadlock(const struct snapshot *s, const struct snap_deadlock *d)
 		pool = json_pack("{so so so sI}", "id", hex(d->pool), "checked_out",
 				 count(d->checked_out), "limit", count(d->pool_limit), "holders",
 				 (json_int_t)d->pool_holders);
-	return json_pack("{ss so so so}", "kind", kinds[d->kind], "future", hex(d->future), "waits",
-			 deadlock_waits(s, d), "pool", pool);
+	return json_pack("{ss sb so so so}", "kind", kinds[d->kind], "forever", d->forever,
+			 "future", hex(d->future), "waits", deadlock_waits(s, d), "pool", pool);
 }
 
 /* What the loop object and its frame say. */

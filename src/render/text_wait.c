@@ -19,10 +19,17 @@ static void add_duration(struct strbuf *out, double seconds)
 	strbuf_addstr(out, text);
 }
 
-static void add_timeout(struct strbuf *out, const struct snap_blocked *w)
+static void add_timeout(struct strbuf *out, const struct snap_loop *l)
 {
+	const struct snap_blocked *w = &l->blocked;
+
 	if (w->timeout == SNAP_TIMEOUT_NONE) {
 		strbuf_addstr(out, ", no timeout is set");
+	} else if (w->have_timeout_s && l->have_held && aio_ns(w->timeout_s) < l->held_ns) {
+		/* it asks again and again: that is no bound on the whole */
+		strbuf_addstr(out, ", waits ");
+		add_duration(out, w->timeout_s);
+		strbuf_addstr(out, " at a time");
 	} else if (w->have_timeout_s) {
 		strbuf_addstr(out, ", timeout ");
 		add_duration(out, w->timeout_s);
@@ -298,7 +305,7 @@ void text_wait(struct text *t, const struct snap_loop *l)
 	if (!line.len)
 		return;
 	if (l->blocked.kind != SNAP_BLOCKED_SLEEP)
-		add_timeout(&line, &l->blocked);
+		add_timeout(&line, l);
 	add_more(&line, l);
 	text_wrap(t, prefix, line.data);
 }

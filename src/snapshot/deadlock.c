@@ -279,6 +279,7 @@ static void find_pool(struct builder *b, uint32_t index)
 	d->pool_holders = count_holders(b, index, pool.address,
 					pool.checked_out < UINT32_MAX ? (uint32_t)pool.checked_out
 								      : UINT32_MAX);
+	/* its own timeout, 30 s unless said otherwise, ends it with an error */
 	if (pool.checked_out > 0 && d->pool_holders >= pool.checked_out)
 		d->kind = SNAP_DEADLOCK_POOL;
 }
