@@ -118,7 +118,8 @@ stalled("files.lockf", "file.lock", path=True)
 stalled("files.file_lock", "file.lock", "filelock", needs="filelock")
 state("files.walk", "STALLED", "*.file.walk", library="os", cpu=True)
 state("files.glob_all", "STALLED", "*.file.walk", library="glob", cpu=True)
-state("files.rglob", "STALLED", "*.file.walk", library="pathlib", cpu=True)
+# 3.13 walks in glob and makes the paths afterwards.
+state("files.rglob", "STALLED", "*.file.walk cpu.python", library="pathlib glob", cpu=True)
 state("files.copytree", "STALLED", "*.file.walk *.file.write", library="shutil", cpu=True)
 stalled("files.copy_slowly", "file.read file.write", "shutil")
 stalled("files.subprocess_run", "proc.wait", "subprocess", core=True)
@@ -130,7 +131,7 @@ stalled("files.system", "proc.wait", core=True)
 stalled("files.popen_read", "file.read proc.wait")
 stalled("files.waitpid", "proc.wait")
 stalled("files.process_join", "proc.wait", "multiprocessing.process multiprocessing")
-stalled("files.expect", "proc.wait", "pexpect", needs="pexpect")
+stalled("files.expect", "proc.wait", "pexpect", needs="pexpect host")
 
 # ---- sleeping, locks, queues, futures -------------------------------------------------------------
 
