@@ -211,7 +211,7 @@ int64_t diagnosis_wants(const struct snapshot *snap, const struct diagnosis *d, 
 	case VERDICT_OVERLOADED:
 		return since_ns < enough ? enough - since_ns : 0;
 	case VERDICT_STARVED:
-		return since_ns < 110 * MS ? 110 * MS - since_ns : 0;
+		return since_ns < 200 * MS ? 200 * MS - since_ns : 0;
 	default:
 		break;
 	}

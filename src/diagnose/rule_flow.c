@@ -48,6 +48,14 @@ bool overloaded(const struct facts *f)
 	return inside_flood(f) || flood_at_one_look(f) || saturated(f) || enormous(f);
 }
 
+/* At the end of a turn the queue is empty: then the tasks tell. */
+static bool mostly_retries(const struct snap_loop *l)
+{
+	static const uint32_t few = 16;
+
+	return l->ready.sampled < few && HALF(l->under_retry, l->tasks);
+}
+
 /* ready: what was sampled of the queue. */
 static void name_overload(const struct facts *f, const struct snap_ready *ready, struct verdict *v)
 {
@@ -60,7 +68,7 @@ static void name_overload(const struct facts *f, const struct snap_ready *ready,
 			    "time that is not 0";
 		add_evidence(v, "_ready", "%u of %u sampled are in asyncio.sleep(0)", ready->sleep0,
 			     n);
-	} else if (HALF(ready->under_retry, n)) {
+	} else if (HALF(ready->under_retry, n) || mostly_retries(f->loop)) {
 		set_verdict(v, v->id, v->confidence, "retry");
 		v->title = "retries: more of them start than end";
 		v->advice = "fewer retries with longer, random pauses, and a circuit breaker: what "

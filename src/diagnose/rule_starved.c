@@ -80,7 +80,7 @@ static bool late_by_itself(const struct facts *f)
  */
 bool starved_cpu(const struct facts *f)
 {
-	static const double queued = 0.3, runnable = 0.8, window_s = 0.1;
+	static const double queued = 0.3, runnable = 0.8, window_s = 0.19;
 
 	return (facts_late(f) || f->window_s >= window_s) && f->looks > 1 && f->on_cpu >= 0 &&
 	       f->on_cpu < ON_CPU_RATIO && f->run_queue > queued && !late_by_itself(f) &&
