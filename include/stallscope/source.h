@@ -90,8 +90,17 @@ bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struc
  */
 void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len);
 
-/* Pages of [addr, addr + len) that this look already has are read again: they move fast. */
+/*
+ * What this look already has of [addr, addr + len) is read again: it moves fast. What lies beside
+ * it stays as it was, and belongs to what was read with it.
+ */
 void source_reread(struct source *src, uint64_t addr, size_t len);
+
+/*
+ * Whether len bytes at addr (at most a page) still are what this look has of them. Nothing is
+ * remembered: what was found to hold is what is saved. A core never changes.
+ */
+bool source_unchanged(struct source *src, uint64_t addr, size_t len);
 
 /*
  * The text of /proc/PID/path ("maps", "task/17/stat", "net/tcp"), or of a directory

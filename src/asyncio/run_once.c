@@ -22,33 +22,36 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 	       (str_ends_with(code->file, "asyncio/base_events.py") || is_nest(code));
 }
 
-#define VARIABLES 64u /* of _run_once, more than there are */
+#define VARIABLES 48u /* of _run_once, more than there are */
 #define OBJECT	  32u /* bytes of an int or a float that are read */
 #define TRIES	  16  /* a callback is hardly shorter than one of them */
 
-static uint64_t local_now(struct python *py, const struct py_frame *frame, const char *name)
+static bool locals_unchanged(struct python *py, const struct py_frame *frame)
 {
-	source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
-	return python_local(py, frame, name);
+	return source_unchanged(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
 }
 
 /*
  * A number of the loop's. It is an object, and one that the loop has let go of may be another's
- * by the time that it is read: it holds when the variable still is that object afterwards.
+ * by the time that it is read: it holds when the variables still are what they were before. What
+ * is not kept is not saved either: a recording has the variables and the objects of one moment.
  */
 static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
 			 double *ret)
 {
-	uint64_t value = local_now(py, frame, name), now;
+	for (int attempt = 0; attempt < TRIES && !py->rd.failed; attempt++) {
+		uint64_t value = python_local(py, frame, name);
 
-	for (int attempt = 0; attempt < TRIES && value && !py->rd.failed; attempt++) {
-		source_reread(py->rd.src, value, OBJECT);
+		if (!value)
+			return false;
+		if (attempt)
+			source_reread(py->rd.src, value, OBJECT);
 		if (!py_number(py, value, ret))
-			rd_take(&py->rd); /* gone, and something else by now */
-		now = local_now(py, frame, name);
-		if (now == value)
-			return isfinite(*ret);
-		value = now;
+			*ret = NAN;
+		if (locals_unchanged(py, frame))
+			return !rd_take(&py->rd) && isfinite(*ret);
+		rd_take(&py->rd); /* gone, and something else by now */
+		source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
 	}
 	return false;
 }
@@ -63,29 +66,32 @@ static void read_timeout(struct python *py, const struct py_frame *frame, struct
 	run->have_timeout = run->timeout_none || local_number(py, frame, "timeout", &run->timeout);
 }
 
+/* ntodo and handle are of the moment at which i was read. */
 static void read_batch(struct python *py, const struct py_frame *frame, struct aio_run *run)
 {
 	static const double sane = 1e12;
-	double number = -1;
-	uint64_t handle;
+	double number = -1, index = 0;
 
-	handle = python_local(py, frame, "handle");
-	if (handle && !py->rd.failed && !py_is_none(py, handle))
-		run->handle = handle;
+	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
+	if (!is_nest(&py->codes[frame->code]) && !local_number(py, frame, "i", &index))
+		index = 0;
+	run->handle = python_local(py, frame, "handle");
+	if (run->handle && !py->rd.failed && py_is_none(py, run->handle))
+		run->handle = 0;
 	if (is_nest(&py->codes[frame->code])) {
 		run->have_batch = run->handle != 0;
 		run->ntodo = run->have_batch;
 		return;
 	}
-	if (!local_number(py, frame, "ntodo", &number) || number < 0 || number > sane) {
+	run->have_batch = py_number(py, python_local(py, frame, "ntodo"), &number) && number >= 0 &&
+			  number <= sane;
+	if (!run->have_batch) {
 		run->handle = 0;
 		return;
 	}
-	run->have_batch = true;
 	run->ntodo = (int64_t)number;
-	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
-	if (local_number(py, frame, "i", &number) && number >= 0 && number < (double)run->ntodo)
-		run->index = (int64_t)number;
+	if (index >= 0 && index < number)
+		run->index = (int64_t)index;
 }
 
 /* All of it is of one turn: end_time is another object in the next one. */
@@ -93,18 +99,18 @@ bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_ru
 {
 	for (int attempt = 0; attempt < TRIES; attempt++) {
 		struct aio_run run = {.frame = frame->address};
-		uint64_t turn = local_now(py, frame, "end_time");
+		uint64_t turn = python_local(py, frame, "end_time");
 
 		run.loop = python_local(py, frame, "self");
 		read_timeout(py, frame, &run);
 		run.have_end_time = turn && local_number(py, frame, "end_time", &run.end_time);
 		if (run.have_end_time) {
-			read_batch(py, frame, &run);
 			run.have_start = local_number(py, frame, "t0", &run.start);
+			read_batch(py, frame, &run);
 		}
 		if (rd_take(&py->rd) || !run.loop)
 			return false;
-		if (local_now(py, frame, "end_time") != turn)
+		if (python_local(py, frame, "end_time") != turn)
 			continue;
 		*ret = run;
 		return true;

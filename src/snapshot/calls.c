@@ -2,7 +2,7 @@
 #include "builder.h"
 
 #define CALLS_MAX 64u  /* threads; those that run loops come first */
-#define HEAD	  256u /* bytes of a frame */
+#define HEAD	  128u /* bytes of a frame, with what tells where it stands */
 
 static void take(struct builder *b, struct snap_thread *thread, const struct py_call *call)
 {
@@ -18,14 +18,15 @@ static void take(struct builder *b, struct snap_thread *thread, const struct py_
 	thread->have_call = true;
 }
 
-/* The frame is read as it is now: a thread that has moved on since its stack was read has none. */
+/* A thread that has moved on since its stack was read has none. */
 static void build_call(struct builder *b, struct snap_thread *thread)
 {
 	const struct snap_frame *leaf = snap_frame_at(b->s, &thread->stack, 0);
 	struct py_frame frame;
 	struct py_call call;
 
-	source_reread(b->py->rd.src, leaf->address, HEAD);
+	if (!source_unchanged(b->py->rd.src, leaf->address, HEAD))
+		return;
 	if (!python_frame(b->py, leaf->address, &frame) || frame.code == UINT32_MAX) {
 		rd_take(&b->py->rd);
 		return;

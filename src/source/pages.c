@@ -103,11 +103,15 @@ static void absorb_page(struct pages *older, const struct page_slot *from, const
 	older->slots[slot].touched |= from->touched;
 }
 
-void pages_absorb(struct pages *older, const struct pages *newer)
+void pages_absorb(struct pages *older, const struct pages *newer, bool only_new)
 {
-	for (uint32_t i = 0; i < newer->n_slots; i++)
-		if (newer->slots[i].page != NO_PAGE && newer->slots[i].touched)
-			absorb_page(older, &newer->slots[i], slot_data(newer, i));
+	for (uint32_t i = 0; i < newer->n_slots; i++) {
+		const struct page_slot *slot = &newer->slots[i];
+
+		if (slot->page != NO_PAGE && slot->touched &&
+		    !(only_new && pages_has(older, slot->page)))
+			absorb_page(older, slot, slot_data(newer, i));
+	}
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -182,13 +186,16 @@ enum page_state pages_copy(struct pages *pages, uint64_t page, size_t offset, vo
 	return PAGE_READ;
 }
 
-void pages_reread(struct pages *pages, uint64_t page)
+void pages_reread(struct pages *pages, uint64_t addr, size_t len)
 {
-	uint32_t slot = addrmap_get(&pages->index, page);
+	uint32_t slot = addrmap_get(&pages->index, addr / SOURCE_PAGE);
 	bool gone;
 
-	if (slot < NO_SLOT && !pages->backend->ops->recorded)
-		pages->slots[slot].valid = fetch_page(pages, page, slot_data(pages, slot), &gone);
+	if (slot >= NO_SLOT || pages->backend->ops->recorded)
+		return;
+	if (fetch(pages, addr, slot_data(pages, slot) + addr % SOURCE_PAGE, len) != (ssize_t)len)
+		pages->slots[slot].valid =
+			fetch_page(pages, addr / SOURCE_PAGE, slot_data(pages, slot), &gone);
 }
 
 /* ---- many at once -------------------------------------------------------------------------- */

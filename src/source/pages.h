@@ -50,8 +50,11 @@ void pages_deinit(struct pages *pages);
 /* Empties the cache; memory is kept. */
 void pages_forget(struct pages *pages);
 
-/* Adds what was looked at in a newer look to an older one, page by page; the newer counts. */
-void pages_absorb(struct pages *older, const struct pages *newer);
+/*
+ * Adds what was looked at in a newer look to an older one, page by page; the newer counts, or,
+ * only_new, the pages that the older one already has stay what they are.
+ */
+void pages_absorb(struct pages *older, const struct pages *newer, bool only_new);
 
 /* True when the page is known: readable or not. */
 bool pages_has(const struct pages *pages, uint64_t page);
@@ -82,8 +85,8 @@ static inline bool pages_copy_last(struct pages *pages, uint64_t page, size_t of
 	return true;
 }
 
-/* Reads a page again if it is known to be readable. */
-void pages_reread(struct pages *pages, uint64_t page);
+/* Reads len bytes within one page again if that is known to be readable. */
+void pages_reread(struct pages *pages, uint64_t addr, size_t len);
 
 /* Pages to be read together: [begin, end), of which some are not asked for. */
 struct extent {

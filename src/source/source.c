@@ -77,13 +77,13 @@ void source_pin(struct source *src)
 void source_keep(struct source *src, const struct source *other)
 {
 	if (src->opened)
-		pages_absorb(&src->opened->pages, &other->pages);
+		pages_absorb(&src->opened->pages, &other->pages, true);
 }
 
 void source_forget(struct source *src)
 {
 	if (src->opened)
-		pages_absorb(&src->opened->pages, &src->pages);
+		pages_absorb(&src->opened->pages, &src->pages, false);
 	src->opened_is_old = true;
 	pages_forget(&src->pages);
 	addrmap_clear(&src->item_index);
@@ -183,8 +183,30 @@ void source_reread(struct source *src, uint64_t addr, size_t len)
 
 	if (!len || len > SOURCE_MAX_READ || __builtin_add_overflow(addr, len - 1, &last))
 		return;
-	for (uint64_t page = addr / SOURCE_PAGE; page <= last / SOURCE_PAGE; page++)
-		pages_reread(pages_for(src, page), page);
+	while (len) {
+		size_t piece = SOURCE_PAGE - addr % SOURCE_PAGE;
+
+		piece = piece < len ? piece : len;
+		pages_reread(pages_for(src, addr / SOURCE_PAGE), addr, piece);
+		addr += piece;
+		len -= piece;
+	}
+}
+
+bool source_unchanged(struct source *src, uint64_t addr, size_t len)
+{
+	char now[SOURCE_PAGE], known[SOURCE_PAGE];
+	struct backend *b = src->backend;
+
+	if (b->ops->recorded)
+		return true;
+	if (len > sizeof(now) || !source_read(src, addr, known, len, NULL))
+		return false;
+	b->stats.system_calls++;
+	if (b->ops->read(b->self, addr, now, len) != (ssize_t)len)
+		return false;
+	b->stats.bytes_read += len;
+	return !memcmp(now, known, len);
 }
 
 /* ---- many at once -------------------------------------------------------------------------- */

@@ -128,11 +128,17 @@ static void test_reread(void **state)
 	assert_word(src, HERE);
 	assert_word(src, HERE + PAGE);
 	memset(fake->segments[0].data, 0xff, 3 * SOURCE_PAGE);
-	source_reread(src, HERE + PAGE + 100, 8);
+	source_reread(src, HERE + PAGE + 96, 8);
 	assert_int_equal(fake->reads, 3);
 	assert_word(src, HERE + 8);
-	assert_true(source_read(src, HERE + PAGE, &word, 8, NULL));
+	assert_word(src, HERE + PAGE + 88); /* beside it nothing changes */
+	assert_true(source_read(src, HERE + PAGE + 96, &word, 8, NULL));
 	assert_int_equal(word, UINT64_MAX);
+	assert_false(source_unchanged(src, HERE + 8, 8));
+	assert_true(source_unchanged(src, HERE + PAGE + 96, 8));
+	assert_false(source_unchanged(src, HERE + PAGE + 95, 8));
+	assert_word(src, HERE + 8); /* asking changes nothing */
+	fake->reads = 3;
 	source_reread(src, HERE + PAGE - 1, 2); /* both */
 	assert_int_equal(fake->reads, 5);
 	source_reread(src, HERE + 2 * PAGE, 8); /* what this look does not have */
