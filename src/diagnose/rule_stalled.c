@@ -65,9 +65,9 @@ static void stall_evidence(const struct facts *f, struct verdict *v)
 		add_evidence(v, "looks", "the same callback in %zu of %zu looks over %.0f ms",
 			     f->looks, f->looks, f->window_s * 1e3);
 	if (f->on_cpu >= 0)
-		add_evidence(v, "schedstat", "on CPU %.0f %%, waiting for a CPU %.0f %%%s",
+		add_evidence(v, "schedstat", "on CPU %.0f %%, waiting for one %.0f %%%s",
 			     f->on_cpu * 100, f->run_queue * 100,
-			     f->slept ? ": it has not run meanwhile" : "");
+			     f->slept ? ": not run meanwhile" : "");
 }
 
 /* "blocked.io.http", "cpu.json": a category says only once that it is of the CPU. */

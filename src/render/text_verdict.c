@@ -81,6 +81,12 @@ static uint32_t flag_count(const struct snap_loop *l, enum flag_id id)
 	}
 }
 
+/* Most services have tasks that nobody awaits: worth a line when there are more and more. */
+static bool is_usual(const struct text *t, const struct verdict *v, enum flag_id id)
+{
+	return id == FLAG_UNOWNED && !t->o->verbose && !(v->flags & 1u << FLAG_GROWING);
+}
+
 static void flag_lines(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	char line[160], count[16];
@@ -90,7 +96,7 @@ static void flag_lines(struct text *t, const struct snap_loop *l, const struct v
 		const char *word = flag_word((enum flag_id)i);
 		uint32_t n = flag_count(l, (enum flag_id)i);
 
-		if (!(v->flags >> i & 1))
+		if (!(v->flags >> i & 1) || is_usual(t, v, (enum flag_id)i))
 			continue;
 		count[0] = 0;
 		if (n)
