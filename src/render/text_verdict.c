@@ -33,10 +33,10 @@ static void culprit_lines(struct text *t, const struct verdict *v)
 			  c->source_newer ? "   [file changed since start]" : "");
 }
 
-/* What asyncio.sleep() leaves in the heap says nothing to a reader. */
-static const char *timer_name(const char *callback)
+/* Of a sleep() the heap has a callback that says nothing to a reader. */
+static bool is_sleep(const char *callback)
 {
-	return strstr(callback, "set_result_unless_cancelled") ? "a sleep()" : callback;
+	return strstr(callback, "set_result_unless_cancelled") != NULL;
 }
 
 static void late_timers(struct text *t, const struct snap_loop *l)
@@ -47,8 +47,8 @@ static void late_timers(struct text *t, const struct snap_loop *l)
 	strbuf_addf(&t->line, "%lld timers late", (long long)info->timers_late);
 	if (info->worst_late > 0) {
 		strbuf_addf(&t->line, " (worst %s", duration(worst, aio_ns(info->worst_late)));
-		if (l->worst_timer)
-			strbuf_addf(&t->line, ": %s", timer_name(l->worst_timer));
+		if (l->worst_timer && !is_sleep(l->worst_timer))
+			strbuf_addf(&t->line, ": %s", l->worst_timer);
 		strbuf_addch(&t->line, ')');
 	}
 	strbuf_addstr(&t->line, ", ");
