@@ -197,6 +197,7 @@ stalled("threads.result_of_other_loop", "future.wait", core=True)
 
 state("threads.gil_regex", "STARVED", "gil", who=ANY, cpu=True, core=True)
 state("threads.gil_pow", "STARVED", "gil", who=ANY, cpu=True)
+state("threads.gil_convoy_of_many", "STARVED", "gil", who=ANY, cpu=True)
 state("threads.gil_convoy", "STARVED", "gil", who=ANY, cpu=True)
 stalled("threads.two_loops", "sleep", loops=["HEALTHY", "STALLED"], core=True)
 stalled("threads.loop_in_thread", "sleep")

@@ -588,14 +588,18 @@ async def work(seconds):
         await asyncio.sleep(seconds)
 
 
-async def gil_convoy():
+async def gil_convoy(threads=4):
     """Four threads of pure Python, and a loop that has always something to do."""
     await settled()
     workers = kept([asyncio.ensure_future(work(0)) for _ in range(3)])
-    for _ in range(4):
+    for _ in range(threads):
         background(spin_for_ever)
     say()
     await asyncio.wait(workers)
+
+
+async def gil_convoy_of_many():
+    await gil_convoy(12)
 
 
 # ---- several loops ---------------------------------------------------------------------------------
