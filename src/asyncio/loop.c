@@ -26,8 +26,11 @@ static void prefetch_pointers(struct python *py, uint64_t first, uint64_t n, uin
 	free(addrs);
 }
 
+#define TIMER_CHECKS 64u /* the heap has the worst first: few are needed, unless it is forged */
+
 struct timer_slots {
 	uint32_t when, cancelled;
+	unsigned int checks; /* still allowed */
 };
 
 static struct timer_slots timer_slots(struct python *py, uint64_t handle)
@@ -35,17 +38,38 @@ static struct timer_slots timer_slots(struct python *py, uint64_t handle)
 	uint64_t type = py_type(py, handle);
 
 	return (struct timer_slots){py_slot_offset(py, type, "_when"),
-				    py_slot_offset(py, type, "_cancelled")};
+				    py_slot_offset(py, type, "_cancelled"), TIMER_CHECKS};
 }
 
-static void count_timer(struct python *py, uint64_t handle, const struct timer_slots *slots,
-			double now, bool first, struct aio_loop *loop)
+/*
+ * A loop that runs takes timers out while they are read, and their memory soon holds other numbers:
+ * a timeout in the place of a time is hours late. So the worst is read again, with fresh pages.
+ */
+static bool timer_stays(struct python *py, uint64_t item, uint64_t handle, uint32_t slot, double at)
 {
+	uint64_t when;
+	double again;
+
+	source_reread(py->rd.src, item, 8);
+	source_reread(py->rd.src, handle + slot, 8);
+	when = rd_u64(&py->rd, handle + slot);
+	source_reread(py->rd.src, when, 24);
+	return rd_u64(&py->rd, item) == handle && !py->rd.failed && py_number(py, when, &again) &&
+	       again == at;
+}
+
+static void count_timer(struct python *py, uint64_t item, struct timer_slots *slots, double now,
+			bool first, struct aio_loop *loop)
+{
+	uint64_t handle = rd_ptr(&py->rd, item);
 	uint64_t cancelled = slots->cancelled ? rd_u64(&py->rd, handle + slots->cancelled) : 0;
 	uint64_t when = rd_u64(&py->rd, handle + slots->when);
 	double at;
 
 	if (!when || py->rd.failed || !py_number(py, when, &at) || !isfinite(at))
+		return;
+	if (now - at > loop->worst_late && slots->checks &&
+	    (slots->checks--, !timer_stays(py, item, handle, slots->when, at)))
 		return;
 	if (first)
 		loop->first_when = at;
@@ -79,7 +103,7 @@ static void read_timers(struct python *py, uint64_t list, double now, struct aio
 		return;
 	prefetch_pointers(py, items, n, 0, 64);
 	for (uint64_t i = 0; i < n && !py->rd.failed; i++)
-		count_timer(py, rd_ptr(&py->rd, items + 8 * i), &slots, now, i == 0, loop);
+		count_timer(py, items + 8 * i, &slots, now, i == 0, loop);
 }
 
 /* SimpleQueue: a list and a position up to 3.12, a ring buffer that counts from 3.13 on. */
