@@ -35,6 +35,7 @@ class Outcome:
         self.evidence = ""
         self.held_error = None
         self.again = 0  # looks that were not counted, as others had the CPUs
+        self.second = None  # the outcome of a second try
         self.later = []  # verdicts of the looks after the first
         self.got = None
 
