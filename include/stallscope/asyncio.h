@@ -94,6 +94,7 @@ struct aio_loop {
 	int64_t timers_cancelled;
 	bool have_uv_time; /* uvloop: when libuv last looked at the clock */
 	double uv_time;
+	int32_t uv_epoll; /* its descriptor, -1 unknown */
 };
 
 /* now: loop time to which lateness is measured. */

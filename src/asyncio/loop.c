@@ -152,6 +152,7 @@ static void forget_loop(struct aio_loop *loop)
 {
 	loop->ready = loop->timers = loop->timers_late = loop->fds = -1;
 	loop->timers_cancelled = -1;
+	loop->uv_epoll = -1;
 	loop->executor_max = loop->executor_threads = -1;
 	loop->executor_idle = loop->executor_queued = -1;
 }

@@ -13,6 +13,7 @@ enum {
 	UV_DATA = 0,  /* uv_loop_t.data: the Loop object itself */
 	UV_TIMER_HEAP_MIN = 520,
 	UV_TIMER_HEAP_N = 528,	/* u32 */
+	UV_BACKEND_FD = 64,	/* i32, the epoll */
 	UV_NFDS = 116,		/* u32 */
 	UV_TIME = 544,		/* ms of CLOCK_MONOTONIC, libuv 1.44 to 1.53 */
 	UV_TIMER_NODE = 104,	/* of the heap node in uv_timer_t */
@@ -65,6 +66,7 @@ bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_lo
 		ret->uv_time = (double)rd_u64(&py->rd, uv + UV_TIME) / 1e3;
 		ret->have_uv_time = !py->rd.failed;
 		ret->fds = rd_u32(&py->rd, uv + UV_NFDS);
+		ret->uv_epoll = rd_i32(&py->rd, uv + UV_BACKEND_FD);
 		read_timers(py, uv, now, ret);
 	}
 	return !rd_take(&py->rd);

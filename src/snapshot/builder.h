@@ -129,6 +129,9 @@ bool waits_for_gil(const struct snapshot *s, const struct os_thread *os);
 /* True when the thread waits in an epoll. */
 bool snap_in_epoll(const struct os_thread *os);
 
+/* ... in that of the uvloop loop itself, not one of a client inside a callback. */
+bool snap_in_select(const struct os_thread *os, const struct aio_loop *info);
+
 /* A look more in the series; NULL when there are SNAP_MAX_LOOKS. */
 struct snap_look *snap_push_look(struct snapshot *s);
 

@@ -51,12 +51,28 @@ static void take_run(struct snap_look *look, const struct aio_run *run)
 	look->end_time = run->have_end_time ? run->end_time : 0;
 }
 
-/* uvloop: libuv's clock stands still as long as one callback runs, so it stands for the turn. */
-static void take_uvloop(struct snap_look *look, const struct aio_loop *info, bool in_callbacks)
+/*
+ * uvloop: libuv's clock stands still as long as one turn runs, so it stands for the turn. The
+ * outermost coroutine on the stack stands for the callback, what is left in the queue for the
+ * batch.
+ */
+static void take_uvloop(struct snap_look *look, const struct aio_loop *info, bool in_callbacks,
+			uint64_t coroutine)
 {
 	look->found = info->have_uv_time;
 	look->in_callbacks = in_callbacks;
 	look->end_time = in_callbacks ? info->uv_time : 0;
+	look->handle = in_callbacks ? coroutine : 0;
+	look->ntodo = in_callbacks && info->ready > 0 ? info->ready : 0;
+}
+
+/* Address of the frame, 0 none. */
+static uint64_t outermost_coroutine(const struct snapshot *s, const struct snap_stack *stack)
+{
+	for (uint32_t i = stack->n; i-- > 0;)
+		if (snap_code_of(s, snap_frame_at(s, stack, i))->async)
+			return snap_frame_at(s, stack, i)->address;
+	return 0;
 }
 
 void build_first_look(struct builder *b)
@@ -79,7 +95,8 @@ void build_first_look(struct builder *b)
 		if (loop->have_run)
 			take_run(look, &loop->run);
 		else if (loop->info.is_uvloop)
-			take_uvloop(look, &loop->info, loop->phase == SNAP_CALLBACKS);
+			take_uvloop(look, &loop->info, loop->phase == SNAP_CALLBACKS,
+				    outermost_coroutine(s, &thread->stack));
 		if (loop->current_task != SNAP_NONE)
 			look->task = s->tasks[loop->current_task].id;
 		if (thread->stack.n) {
@@ -92,26 +109,63 @@ void build_first_look(struct builder *b)
 	}
 }
 
-/* The locals of this loop's frame, wherever the stack has it now. */
-static bool find_run(struct python *py, uint64_t tstate, uint64_t loop, struct snap_look *look)
+/* Frames of the thread as it stands, at most PY_MAX_FRAMES; freed by the caller. */
+static struct py_frame *read_stack(struct python *py, uint64_t tstate, size_t *n,
+				   struct snap_look *look)
 {
 	struct py_frame *frames = mem_alloc(PY_MAX_FRAMES * sizeof(*frames));
-	bool truncated, found = false;
-	struct aio_run run;
-	size_t n = 0;
+	bool truncated;
 
-	if (python_stack(py, tstate, frames, PY_MAX_FRAMES, &n, &truncated, NULL) && n) {
+	if (!python_stack(py, tstate, frames, PY_MAX_FRAMES, n, &truncated, NULL))
+		*n = 0;
+	if (*n) {
 		look->leaf_frame = frames[0].address;
 		look->leaf_code = py->codes[frames[0].code].address;
 		look->leaf_instr = frames[0].instr;
-		for (size_t i = 0; i < n && !found; i++)
-			found = aio_is_run_once(py, &frames[i]) &&
-				aio_run_read(py, &frames[i], &run) && run.loop == loop;
 	}
-	if (found)
+	return frames;
+}
+
+/* The locals of this loop's frame, wherever the stack has it now. */
+static void find_run(struct python *py, uint64_t tstate, uint64_t loop, struct snap_look *look)
+{
+	size_t n = 0;
+	struct py_frame *frames = read_stack(py, tstate, &n, look);
+	struct aio_run run;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!aio_is_run_once(py, &frames[i]) || !aio_run_read(py, &frames[i], &run) ||
+		    run.loop != loop)
+			continue;
 		take_run(look, &run);
+		break;
+	}
+	free(frames);
+}
+
+static uint64_t find_coroutine(struct python *py, uint64_t tstate, struct snap_look *look)
+{
+	static const uint32_t async = PY_CO_COROUTINE | PY_CO_ASYNC_GENERATOR;
+	size_t n = 0;
+	struct py_frame *frames = read_stack(py, tstate, &n, look);
+	uint64_t found = 0;
+
+	while (n-- > 0 && !found)
+		if (py->codes[frames[n].code].flags & async)
+			found = frames[n].address;
 	free(frames);
 	return found;
+}
+
+static void look_at_uvloop(struct python *py, const struct snap_loop *loop, uint64_t tstate,
+			   const struct os_thread *os, struct snap_look *look)
+{
+	uint64_t coroutine = find_coroutine(py, tstate, look);
+	struct aio_loop info;
+
+	rd_take(&py->rd);
+	if (aio_loop_read(py, loop->run.loop, 0, &info))
+		take_uvloop(look, &info, !snap_in_select(os, &info), coroutine);
 }
 
 static void look_at_loop(struct python *py, struct source *light, struct snapshot *snap,
@@ -121,7 +175,6 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 	struct snap_look *look = snap_push_look(snap);
 	struct py_interpreter interp;
 	struct os_thread os = {0};
-	struct aio_loop info;
 
 	if (!look)
 		return;
@@ -135,8 +188,8 @@ static void look_at_loop(struct python *py, struct source *light, struct snapsho
 		take_interpreter(look, &interp);
 	if (os_thread_read(light, thread->os.tid, OS_STAT | OS_SYSCALL | OS_SCHED, &os, NULL))
 		take_os(snap, look, &os);
-	if (loop->info.is_uvloop && aio_loop_read(py, loop->run.loop, 0, &info))
-		take_uvloop(look, &info, !snap_in_epoll(&os));
+	if (loop->info.is_uvloop)
+		look_at_uvloop(py, loop, thread->tstate, &os, look);
 	rd_take(&py->rd);
 	growth_look(py, loop, look->clock_ns);
 }

@@ -22,6 +22,12 @@ bool snap_in_epoll(const struct os_thread *os)
 	}
 }
 
+bool snap_in_select(const struct os_thread *os, const struct aio_loop *info)
+{
+	return snap_in_epoll(os) &&
+	       (info->uv_epoll < 0 || os->syscall.args[0] == (uint64_t)info->uv_epoll);
+}
+
 /* end_time must lie in the life of the process, or the class has a clock of its own. */
 static void read_held(struct builder *b, struct snap_loop *loop)
 {
@@ -66,7 +72,7 @@ static void judge_uvloop(struct builder *b, struct snap_loop *loop)
 
 	if (!loop->info.is_uvloop)
 		return;
-	loop->phase = snap_in_epoll(&thread->os) ? SNAP_SELECT : SNAP_CALLBACKS;
+	loop->phase = snap_in_select(&thread->os, &loop->info) ? SNAP_SELECT : SNAP_CALLBACKS;
 	if (!loop->info.have_uv_time)
 		return;
 	since = now - aio_ns(loop->info.uv_time);

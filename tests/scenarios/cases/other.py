@@ -56,6 +56,18 @@ def uvloop_wait_lock():
 
 
 @alone
+def uvloop_flood():
+    """Each callback is short: held is the turn, not one of them."""
+    with_uvloop("loops", "flood_tasks")
+
+
+@alone
+def uvloop_nested_selector():
+    """The thread waits in an epoll, and not in that of the loop."""
+    with_uvloop("threads", "nested_selector")
+
+
+@alone
 def uvloop_deadlock():
     with_uvloop("threads", "deadlock_future")
 
