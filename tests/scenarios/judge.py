@@ -33,6 +33,7 @@ class Outcome:
         self.skipped = self.error = None
         self.results = {}  # dimension: (right, expected, got)
         self.evidence = ""
+        self.rows = set()  # of the catalogue, that were named
         self.held_error = None
         self.again = 0  # looks that were not counted, as others had the CPUs
         self.second = None  # the outcome of a second try
@@ -61,6 +62,7 @@ class Outcome:
         self.put("verdict", document["verdict"] in state.verdicts, "/".join(state.verdicts), document["verdict"])
         loop = next((p for p in document["loops"] if p["verdict"] == document["verdict"]), None)
         self.evidence = first_evidence(loop)
+        self.rows = rows_named(document)
         if state.loops:
             words = sorted(p["verdict"] for p in document["loops"])
             self.put("loops", words == state.loops, state.loops, words)
@@ -148,6 +150,16 @@ class Outcome:
         if self.skipped:
             return " ".join(words + [self.skipped])
         return " ".join(words + ["; ".join("%s: expected %s, got %s" % miss for miss in self.misses())])
+
+
+def rows_named(document):
+    """Of the calls that hold loops, and of the places that tasks wait in."""
+    rows = set()
+    for loop in document["loops"]:
+        what = loop.get("what") or {}
+        rows.update([what.get("rule"), what.get("leaf"), "syscall %s" % what.get("system_call")])
+        rows.update("await " + e["fact"].rpartition(" ")[2] for e in loop["evidence"] if e["source"] == "await chains")
+    return rows & set(CATEGORIES)
 
 
 def said(who):

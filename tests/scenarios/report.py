@@ -2,7 +2,7 @@
 """Tables of hits and misses."""
 import collections
 
-from judge import DIMENSIONS
+from judge import CATEGORIES, DIMENSIONS
 
 FAR = 0.02  # seconds of held_s beside the truth that are worth a line
 
@@ -61,6 +61,14 @@ def kinds(outcomes):
     return sorted(table.items())
 
 
+def named(outcomes):
+    """Rows of the catalogue that a look named, and by kind of row how many of how many."""
+    rows = set().union(*(o.rows for o in outcomes)) if outcomes else set()
+    count = collections.Counter(row.split(" ")[0] for row in rows)
+    of = collections.Counter(row.split(" ")[0] for row in CATEGORIES)
+    return rows, ["%s %d of %d" % (kind, count[kind], of[kind]) for kind in of if kind != "match_kind"]
+
+
 def tables(outcomes):
     parts = [columns([HEAD] + list(rows(outcomes)))]
     wrong = ["%s %s: %d/%d" % (*key, right, count) for key, (right, count) in kinds(outcomes) if right < count]
@@ -76,6 +84,7 @@ def tables(outcomes):
     looks = [word in o.state.verdicts for o in outcomes for word in o.later]
     if looks:
         parts.append("later looks with the right verdict: %d of %d" % (sum(looks), len(looks)))
+    parts.append("rows of the catalogue named: " + ", ".join(named(outcomes)[1]))
     if skips(outcomes):
         parts.append("\n".join("SKIP: %d x %s" % (n, text) for text, n in skips(outcomes)))
     return "\n".join(parts)
@@ -98,5 +107,7 @@ def markdown(outcomes, command):
              markdown_table(["interpreter", "scenario", "what", "expected", "got", "first evidence"], sorted(missed)),
              "## By kind",
              markdown_table(["verdict", "kind", "right", "of"], ([*key, *value] for key, value in kinds(outcomes))),
+             "## Rows of the catalogue", "Named: " + ", ".join(named(outcomes)[1]) + ". Not named:",
+             "\n".join("- `%s`" % row for row in sorted(set(CATEGORIES) - named(outcomes)[0])),
              "## Skipped", markdown_table(["scenarios", "why"], ([n, text] for text, n in skips(outcomes)))]
     return "\n\n".join(parts) + "\n"
