@@ -346,11 +346,15 @@ static bool add_row(struct parser *p, char *line)
 {
 	struct culprit_row row = {.origin = p->origin, .line = p->number};
 	char *field[COLUMNS];
+	/* The built-in rows were checked when the program was tested: it is read at each start. */
+	bool check = p->origin != CULPRIT_BUILT_IN;
 	size_t n;
 
-	if (!split(p, line, field, &n) || !check_sizes(p, field, n) ||
-	    !find_kind(p, field[KIND], &row.kind) || !check_pattern(p, row.kind, field[PATTERN]) ||
-	    !check_category(p, field[CATEGORY]))
+	if (!split(p, line, field, &n) || (check && !check_sizes(p, field, n)) ||
+	    !find_kind(p, field[KIND], &row.kind))
+		return false;
+	if (check &&
+	    (!check_pattern(p, row.kind, field[PATTERN]) || !check_category(p, field[CATEGORY])))
 		return false;
 	if (p->n == CULPRITS_ROWS_MAX) {
 		wrong(p, line, "more than %u rows", CULPRITS_ROWS_MAX);
@@ -364,7 +368,8 @@ static bool add_row(struct parser *p, char *line)
 	row.advice = field[ADVICE];
 	row.source = n > SOURCE ? field[SOURCE] : "";
 	*array_push(&p->rows, &p->n, &p->cap) = row;
-	culprit_index_put(&p->index, p->rows, row.order);
+	if (check)
+		culprit_index_put(&p->index, p->rows, row.order);
 	return true;
 }
 
@@ -379,7 +384,7 @@ static bool take_line(struct parser *p, char *line, size_t len)
 	p->line = line;
 	if (len && line[len - 1] == '\r')
 		line[--len] = 0;
-	if (!check_text(p, len))
+	if (p->origin != CULPRIT_BUILT_IN && !check_text(p, len))
 		return false;
 	if (line[0] == '#' || strspn(line, " \t") == len || (!p->n && is_header(line)))
 		return true;

@@ -138,10 +138,11 @@ bool stalled_gc(const struct facts *f)
 
 void explain_gc(const struct facts *f, struct verdict *v)
 {
+	const struct culprit_row *row = culprits_find(CULPRIT_STATE, "interp.gc.collecting");
+
 	set_verdict(v, VERDICT_STALLED, f->looks > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM, "gc");
 	v->title = "collects garbage: the line below is only where it began";
-	v->advice = "gc.freeze() after start-up, higher gc.set_threshold(), fewer live objects; "
-		    "gc.disable() and a timed gc.collect() where a pause hurts nobody";
+	v->advice = row ? row->advice : "";
 	stall_evidence(f, v);
 	add_evidence(v, "interpreter state", "gc.collecting in %zu of %zu looks", f->gc_looks,
 		     f->looks);

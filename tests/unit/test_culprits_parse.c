@@ -320,6 +320,27 @@ static void rows_of_the_user_come_first(void **state)
 		assert_int_equal(rows[i].order, i);
 }
 
+/* What is compiled in is not checked at each start: here it is, as a file of the user's would be.
+ */
+static void the_built_in_one(void **state)
+{
+	cleanup_free struct culprit_row *rows = NULL;
+	cleanup_free char *text = NULL;
+	const char *srcdir = getenv("srcdir");
+	size_t len, n, built_in;
+	struct error err;
+	char path[4096];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/data/culprits.tsv", srcdir ? srcdir : ".");
+	assert_true(culprits_read(path, &text, &len, &err));
+	if (!culprits_parse(path, text, len, CULPRIT_FILE, &rows, &n, &err))
+		fail_msg("%s", err.text);
+	assert_true(culprits_load(NULL, &err));
+	culprits_rows(&built_in);
+	assert_int_equal(n, built_in);
+}
+
 static void broken_files(void **state)
 {
 	const struct files *f = *state;
@@ -412,6 +433,7 @@ int main(void)
 		cmocka_unit_test(names_are_made_safe),
 		cmocka_unit_test_setup_teardown(rows_of_the_user_come_first, make_files,
 						remove_files),
+		cmocka_unit_test(the_built_in_one),
 		cmocka_unit_test_setup_teardown(broken_files, make_files, remove_files),
 		cmocka_unit_test_setup_teardown(files_that_cannot_be_read, make_files,
 						remove_files),
