@@ -176,6 +176,32 @@ static bool waits_too(struct hunt *h, const struct snap_thread *thread)
 }
 
 /*
+ * It is in wait() of a Condition, which gives the lock up until it is notified; the `with` around
+ * it still has __exit__ on its stack.
+ */
+static bool has_let_go(struct hunt *h, const struct snap_stack *stack)
+{
+	const struct snapshot *s = h->b->s;
+	struct py_frame frame;
+	uint64_t self = 0;
+
+	for (uint32_t i = 0; i < stack->n && i < LEAF_FRAMES; i++) {
+		const struct snap_frame *f = snap_frame_at(s, stack, i);
+		const struct snap_code *c = snap_code_of(s, f);
+
+		if (!str_ends_with(c->file, "/threading.py"))
+			return false;
+		if (strcmp(c->function, "wait") != 0)
+			continue;
+		if (python_frame(h->b->py, f->address, &frame))
+			self = python_local(h->b->py, &frame, "self");
+		if (!rd_take(&h->b->py->rd) && self && stands_for(h, self))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Where the waiting thread's own evidence begins: behind its call to acquire(), and the frame that
  * made it, which (up to 3.10) has __exit__ on its stack before __enter__ is called.
  */
@@ -225,7 +251,7 @@ static enum evidence search_threads(struct hunt *h)
 		const struct snap_thread *thread = &h->b->s->threads[i];
 		bool own = i == h->loop->thread;
 
-		if (!own && waits_too(h, thread))
+		if (!own && (waits_too(h, thread) || has_let_go(h, &thread->stack)))
 			continue;
 		frame = SNAP_NONE;
 		e = stack_evidence(h, &thread->stack,

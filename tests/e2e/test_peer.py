@@ -360,7 +360,7 @@ def test_lock_of_a_suspended_coroutine(python):
         assert "likely held by task careless" in text
 
 
-@pytest.mark.parametrize("state, waits_for", [("lock-nobody", "lock"), ("queue", None), ("event", None)])
+@pytest.mark.parametrize("state, waits_for", [("lock-nobody", "lock"), ("condition-left", "lock"), ("queue", None), ("event", None)])
 @each
 def test_nobody_is_accused(python, state, waits_for):
     with blocked(python, state) as (_, what, text):

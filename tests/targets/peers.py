@@ -420,6 +420,24 @@ def lock_nobody():
     Shared.lock.acquire()
 
 
+def consumer(condition):
+    """Has given the lock up until it is notified."""
+    with condition:
+        condition.wait()
+
+
+def condition_left():
+    """The lock of a condition that one thread waits for, and another one that is gone left locked."""
+    lock = threading.Lock()
+    Shared.lock = threading.Condition(lock)
+    start("consumer", consumer, Shared.lock)
+    time.sleep(0.1)
+    start("gone", lock.acquire).join()
+    tell()
+    with Shared.lock:
+        pass
+
+
 def queue_get():
     waited = keep(queue.Queue())
     tell()
@@ -477,6 +495,7 @@ STATES = {
     "child": child, "any-child": any_child, "sleep": sleep, "lock-with": lock_with,
     "lock-with-timeout": lock_with_timeout, "lock-acquire": lock_acquire, "rlock-with": rlock_with,
     "rlock-acquire": rlock_acquire, "condition": condition, "lock-self": lock_self, "lock-nobody": lock_nobody,
+    "condition-left": condition_left,
     "queue": queue_get, "event": event_wait, "join": join, "import": importing, "lock-task": lock_task,
 }
 
