@@ -156,6 +156,7 @@ struct snap_thread {
 	bool waits_for_gil;	 /* sleeps on a futex inside _PyRuntime, or (3.15) says so */
 	uint32_t loop;		 /* that runs in it, SNAP_NONE */
 	uint32_t waits_for_loop; /* it sleeps until this loop has run a coroutine, SNAP_NONE */
+	bool waits_forever;	 /* ... and no timeout ends that */
 	bool inherited_loop;	 /* forked out of a running loop, whose frames are still here */
 	struct snap_stack stack;
 	bool stack_failed;

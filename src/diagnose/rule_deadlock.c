@@ -26,13 +26,16 @@ static bool held_by_task(const struct facts *f)
 	       w->holder_task != f->loop->current_task;
 }
 
-/* Held by a thread that waits until this loop has run a coroutine for it. */
+/* Held by a thread that waits, without a timeout, until this loop has run a coroutine for it. */
 static bool held_by_waiter(const struct facts *f)
 {
 	const struct snap_blocked *w = &f->loop->blocked;
+	const struct snap_thread *holder;
 
-	return holder_known(w) && w->holder == SNAP_HOLDER_THREAD &&
-	       f->snap->threads[w->holder_thread].waits_for_loop == f->index;
+	if (!holder_known(w) || w->holder != SNAP_HOLDER_THREAD)
+		return false;
+	holder = &f->snap->threads[w->holder_thread];
+	return holder->waits_for_loop == f->index && holder->waits_forever;
 }
 
 static void explain_lock(const struct facts *f, struct verdict *v)

@@ -139,6 +139,7 @@ static void find_edge(struct builder *b, struct search *search, uint32_t thread,
 	} else if (task_of_loop(b, e) || queued_in_loop(b, search, e)) {
 		e->to = b->s->loops[e->loop].thread;
 		b->s->threads[thread].waits_for_loop = e->loop;
+		b->s->threads[thread].waits_forever = e->block.forever;
 	} else {
 		run_by_worker(b, e);
 	}

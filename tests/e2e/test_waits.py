@@ -182,6 +182,14 @@ def test_no_deadlock(interpreter):
             [document["loops"][0]["id"]]
 
 
+@pytest.mark.parametrize("state,verdict", [("locked", "DEADLOCK"), ("locked-timeout", "STALLED")])
+def test_lock_whose_holder_waits_for_the_loop(interpreter, state, verdict):
+    """Only one that waits without a timeout keeps it for good."""
+    with Target(interpreter, "waits.py", state) as target:
+        settle()
+        assert dump(target.pid)["verdict"] == verdict
+
+
 @pytest.mark.parametrize("state", ["pool", "pool-wait"])
 def test_pool(state):
     pytest.importorskip("sqlalchemy")

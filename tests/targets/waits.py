@@ -371,6 +371,21 @@ async def main_worker():
     job.result()
 
 
+def keep_locked(lock, loop, timeout):
+    with lock:
+        result_of(nap(), loop, timeout)
+
+
+async def main_locked(timeout=None):
+    """The loop waits for a lock whose holder waits for the loop; with a timeout both will go on."""
+    lock = threading.RLock()
+    threading.Thread(target=keep_locked, args=(lock, asyncio.get_running_loop(), timeout), daemon=True).start()
+    time.sleep(0.1)
+    truth.tell(STATE)
+    with lock:
+        pass
+
+
 async def main_join():
     """The loop waits for the end of a thread, which waits for the loop."""
     thread = threading.Thread(target=result_of, args=(nap(), asyncio.get_running_loop()), daemon=True)
@@ -416,6 +431,8 @@ STATES = {
     "own-later": lambda: asyncio.run(main_own_later()),
     "threads": main_threads,
     "worker": lambda: asyncio.run(main_worker()),
+    "locked": lambda: asyncio.run(main_locked()),
+    "locked-timeout": lambda: asyncio.run(main_locked(SECONDS)),
     "join": lambda: asyncio.run(main_join()),
     "helped": lambda: asyncio.run(main_helped()),
     "pool": lambda: asyncio.run(main_pool(True)),
