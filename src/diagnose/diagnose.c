@@ -196,7 +196,7 @@ int64_t diagnosis_wants(const struct snapshot *snap, const struct diagnosis *d, 
 
 	if (d->worst == VERDICT_TRACED && snap->n_loops && for_ns)
 		return since_ns < 25 * MS ? 25 * MS - since_ns : 0;
-	if (!v || v->id == VERDICT_DEADLOCK)
+	if (!v)
 		return 0;
 	enough = enough_ns(snap, d->worst_loop, v);
 	if (!for_ns)
@@ -208,6 +208,7 @@ int64_t diagnosis_wants(const struct snapshot *snap, const struct diagnosis *d, 
 		if (may_be_choppy(v, since_ns, for_ns))
 			break;
 		return since_ns < enough ? enough - since_ns : 0;
+	case VERDICT_DEADLOCK:
 	case VERDICT_OVERLOADED:
 		return since_ns < enough ? enough - since_ns : 0;
 	case VERDICT_STARVED:

@@ -116,7 +116,8 @@ static void explain_pool(const struct facts *f, struct verdict *v)
 
 bool deadlock(const struct facts *f)
 {
-	if (!f->held_now || f->index_moved || f->turn_moved)
+	/* what has run since the full look may have come out of that wait */
+	if (!f->held_now || f->index_moved || f->turn_moved || (f->on_cpu >= 0 && !f->slept))
 		return false;
 	switch (f->loop->deadlock.kind) {
 	case SNAP_DEADLOCK_OWN_FUTURE:

@@ -4,6 +4,21 @@
 
 #include "rules.h"
 
+/*
+ * What it has run of this callback or turn is by itself enough to be late, or to be a flood: others
+ * only made it later. Only where it got less than a quarter of a CPU are they the greater cause.
+ */
+static bool late_by_itself(const struct facts *f)
+{
+	static const double quarter = 0.25;
+	double turn_s = f->held_now ? ns_to_s(f->loop->held_ns) : 0;
+
+	if (f->turn_s > turn_s)
+		turn_s = f->turn_s;
+	return f->on_cpu >= quarter &&
+	       (f->on_cpu * turn_s >= ns_to_s(f->threshold_ns) || f->max_batch >= HUGE_BATCH);
+}
+
 /* ---- the GIL ----------------------------------------------------------------------------------
  */
 
@@ -15,7 +30,8 @@ bool starved_gil(const struct facts *f)
 {
 	bool several = f->looks >= 5 && f->window_s * 1e9 >= (double)f->threshold_ns;
 
-	return f->gil_looks > 0 && f->gil_looks * 2 >= f->looks && (facts_late(f) || several);
+	return f->gil_looks > 0 && f->gil_looks * 2 >= f->looks && (facts_late(f) || several) &&
+	       !late_by_itself(f);
 }
 
 static uint32_t gil_holder(const struct snapshot *s, const struct snap_thread *waiter)
@@ -33,8 +49,7 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
 
 	set_verdict(v, VERDICT_STARVED, CONFIDENCE_HIGH, "gil");
 	v->title = "waits for the GIL, which another thread holds";
-	v->advice = "move that work into a process, or make its calls shorter: no callback of the "
-		    "loop is to blame";
+	v->advice = "move the work of that thread into a process, or make its calls shorter";
 	v->culprit.holder = gil_holder(s, f->thread);
 	if (ns_to_s(v->lag_ns) < f->window_s)
 		v->lag_ns = aio_ns(f->window_s);
@@ -58,21 +73,6 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
 
 /* ---- the CPU ----------------------------------------------------------------------------------
  */
-
-/*
- * What it has run of this callback or turn is by itself enough to be late, or to be a flood: others
- * only made it later. Only where it got less than a quarter of a CPU are they the greater cause.
- */
-static bool late_by_itself(const struct facts *f)
-{
-	static const double quarter = 0.25;
-	double turn_s = f->held_now ? ns_to_s(f->loop->held_ns) : 0;
-
-	if (f->turn_s > turn_s)
-		turn_s = f->turn_s;
-	return f->on_cpu >= quarter &&
-	       (f->on_cpu * turn_s >= ns_to_s(f->threshold_ns) || f->max_batch >= HUGE_BATCH);
-}
 
 /*
  * Runnable, but others run: state R does not mean "on CPU". A short window is only believed when

@@ -151,6 +151,42 @@ static void gil_without_a_timer(void **state)
 	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
 }
 
+/* A callback that computes for long, and shares the GIL with another thread meanwhile. */
+static void gil_of_a_callback_that_computes(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 700 * MS);
+	for (unsigned i = 0; i < 6; i++)
+		look(&w, 20 * i, 0, 1, 10 * i)->waits_for_gil = i % 2;
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+	for (unsigned i = 0; i < 6; i++)
+		w.looks[i].on_cpu_ns /= 5; /* hardly ever */
+	assert_string_equal(judge(&w).kind, "gil");
+}
+
+/* ---- deadlock
+ * ------------------------------------------------------------------------------------
+ */
+
+/* One that has run since the full look may have come out of its wait. */
+static void what_runs_is_not_deadlocked(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 700 * MS);
+	look(&w, 0, 0, 1, 0);
+	look(&w, 20, 0, 1, 0);
+	w.loop.deadlock.kind = SNAP_DEADLOCK_THREADS;
+	assert_int_equal(judge(&w).id, VERDICT_DEADLOCK);
+	w.looks[1].on_cpu_ns = 1 * MS;
+	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+}
+
 /* ---- stalled ------------------------------------------------------------------------------------
  */
 
@@ -378,6 +414,8 @@ int main(void)
 		cmocka_unit_test(some_cpu_is_not_starved),
 		cmocka_unit_test(page_faults_starve),
 		cmocka_unit_test(gil_without_a_timer),
+		cmocka_unit_test(gil_of_a_callback_that_computes),
+		cmocka_unit_test(what_runs_is_not_deadlocked),
 		cmocka_unit_test(at_a_prompt),
 		cmocka_unit_test(in_the_collector),
 		cmocka_unit_test(another_loop_inside),
