@@ -23,16 +23,34 @@
 
 #define MAX_MAPPED_FILE ((off_t)1 << 30)
 #define MAX_SOURCE_FILE ((off_t)16 << 20)
+#define FIND		(O_PATH | O_CLOEXEC)
 #define SAFE_OPEN	(O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define MTIME_SLACK	1 /* seconds */
 #define NOBODY		65534u
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* openat2() alone can keep links from leading out; a kernel without it gives no such file. */
-static int open_below(struct live *l, int dir, const char *path, uint64_t resolve)
+/*
+ * To open is to act already: the writer of a FIFO goes on, a watchdog begins to count. So a file is
+ * found first, and opened once it is known to be a regular one. Takes found, O_PATH.
+ */
+static int open_found(struct live *l, int found)
 {
-	struct open_how how = {.flags = SAFE_OPEN, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+	char name[32];
+	int fd, sys;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", found);
+	fd = LIVE_CALL(l, open(name, SAFE_OPEN));
+	sys = errno;
+	close(found);
+	errno = sys;
+	return fd;
+}
+
+/* openat2() alone can keep links from leading out; a kernel without it gives no such file. */
+static int find_below(struct live *l, int dir, const char *path, uint64_t resolve)
+{
+	struct open_how how = {.flags = FIND, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
 
 	return (int)LIVE_CALL(l, syscall(SYS_openat2, dir, path, &how, sizeof(how)));
 }
@@ -51,18 +69,19 @@ static int root_of(struct live *l)
 
 /* ---- mapped files -------------------------------------------------------------------------- */
 
-/* Gives fd back only when it is the very file that is mapped, else closes it. */
-static int accept_file(struct live *l, int fd, const struct source_file *file, bool trusted)
+/* Opens what was found (and takes it) only when it is the very file that is mapped. */
+static int accept_file(struct live *l, int found, const struct source_file *file, bool trusted)
 {
 	struct stat st;
 
-	if (fd < 0)
+	if (found < 0)
 		return -1;
-	if (!LIVE_CALL(l, fstat(fd, &st)) && S_ISREG(st.st_mode) && st.st_size <= MAX_MAPPED_FILE &&
+	if (!LIVE_CALL(l, fstat(found, &st)) && S_ISREG(st.st_mode) &&
+	    st.st_size <= MAX_MAPPED_FILE &&
 	    (trusted || (st.st_ino == file->inode && major(st.st_dev) == file->dev_major &&
 			 minor(st.st_dev) == file->dev_minor)))
-		return fd;
-	close(fd);
+		return open_found(l, found);
+	close(found);
 	return -1;
 }
 
@@ -75,7 +94,7 @@ static int open_map_file(struct live *l, const struct source_file *file)
 	if (l->no_map_files)
 		return -1;
 	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, file->start, file->end);
-	fd = LIVE_CALL(l, openat(l->procfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+	fd = LIVE_CALL(l, openat(l->procfd, name, FIND));
 	l->no_map_files = fd < 0 && (errno == EPERM || errno == EACCES);
 	return accept_file(l, fd, file, true);
 }
@@ -106,9 +125,9 @@ static int open_by_path(struct live *l, const struct source_file *file, const ch
 	if (path[0] != '/')
 		return -1;
 	if (root_of(l) >= 0)
-		fd = open_below(l, l->root, path, RESOLVE_IN_ROOT);
+		fd = find_below(l, l->root, path, RESOLVE_IN_ROOT);
 	fd = accept_file(l, fd, file, false);
-	return fd >= 0 ? fd : accept_file(l, LIVE_CALL(l, open(path, SAFE_OPEN)), file, false);
+	return fd >= 0 ? fd : accept_file(l, LIVE_CALL(l, open(path, FIND)), file, false);
 }
 
 int live_file_open(void *self, const struct source_file *file, struct error *err)
@@ -123,7 +142,7 @@ int live_file_open(void *self, const struct source_file *file, struct error *err
 	if (fd < 0 && !file->deleted && plain)
 		fd = open_by_path(l, file, plain);
 	if (fd < 0)
-		fd = accept_file(l, LIVE_CALL(l, openat(l->procfd, "exe", SAFE_OPEN)), file, false);
+		fd = accept_file(l, LIVE_CALL(l, openat(l->procfd, "exe", FIND)), file, false);
 	if (fd < 0)
 		error_set(err, ERR_ABSENT, "%s%s: the file that is mapped cannot be opened",
 			  safe_for_message(name, sizeof(name), file->path),
@@ -222,6 +241,7 @@ static int open_source(struct live *l, const char *path)
 {
 	bool absolute = path[0] == '/', lend = geteuid() == 0 && l->uid != 0;
 	int dir = absolute ? root_of(l) : open_directory(l, "cwd"), fd, sys;
+	struct stat st;
 
 	if (dir < 0)
 		return -1;
@@ -229,7 +249,9 @@ static int open_source(struct live *l, const char *path)
 		setfsgid(l->gid);
 		setfsuid(l->uid);
 	}
-	fd = open_below(l, dir, path, absolute ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
+	fd = find_below(l, dir, path, absolute ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
+	if (fd >= 0 && !LIVE_CALL(l, fstat(fd, &st)) && S_ISREG(st.st_mode))
+		fd = open_found(l, fd); /* others cannot be read through O_PATH */
 	sys = errno;
 	if (lend) {
 		setfsuid(geteuid());

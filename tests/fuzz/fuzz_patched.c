@@ -16,7 +16,7 @@
 
 #include "core_run.h"
 
-#define SEEDS_MAX 64
+#define SEEDS_MAX 128
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

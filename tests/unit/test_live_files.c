@@ -255,6 +255,36 @@ static void test_fifo(void **state)
 	source_close(src);
 }
 
+static void open_for_writing(const char *path)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	_exit(open(path, O_WRONLY | O_CLOEXEC) < 0);
+}
+
+/* Whoever waits for a reader of a FIFO still waits after we looked: it was never opened. */
+static void test_fifo_is_not_disturbed(void **state)
+{
+	struct source *src = open_live(getpid());
+	const struct timespec while_ = {0, 50000000};
+	const char *path = in_folder("fifo.py");
+	struct source_file file = {.start = 1, .end = 2, .path = path};
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0644), 0);
+	pid = fork();
+	if (pid == 0)
+		open_for_writing(path);
+	nanosleep(&while_, NULL);
+	assert_line(src, path, 1, NULL);
+	assert_int_equal(source_file_open(src, &file, NULL), -1);
+	nanosleep(&while_, NULL);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	stop(pid);
+	unlink(path);
+	source_close(src);
+}
+
 static void test_newer(void **state)
 {
 	static const struct {
@@ -398,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_long_files),
 		cmocka_unit_test(test_fifo),
+		cmocka_unit_test(test_fifo_is_not_disturbed),
 		cmocka_unit_test(test_newer),
 		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_links_out_of_the_root),
