@@ -276,7 +276,9 @@ static void group_line(struct text *t, const struct task_group *g)
 	strbuf_pad(&t->line, ' ', 29 - used);
 	used = utf8_add_cut(&t->line, task->coroutine, 18, false, t->o->ascii);
 	strbuf_pad(&t->line, ' ', 20 - used);
-	strbuf_addstr(&t->line, where.data);
+	/* the end, with the line, is what is looked for */
+	utf8_add_cut(&t->line, where.data, t->o->width > 78 ? t->o->width - 58 : 20, true,
+		     t->o->ascii);
 	text_end_line(t);
 }
 
@@ -351,7 +353,8 @@ static bool shows_stack(const struct verdict *v)
 	case VERDICT_WAITING:
 		return false;
 	default:
-		return v->culprit.slice.n > 0;
+		/* of one that waits for the GIL, the holder's stack is the one to read */
+		return v->culprit.slice.n > 0 && v->culprit.holder == SNAP_NONE;
 	}
 }
 

@@ -33,10 +33,28 @@ static void culprit_lines(struct text *t, const struct verdict *v)
 			  c->source_newer ? "   [file changed since start]" : "");
 }
 
+/* "1 task", "2 tasks": to be followed by what is said of them. */
+static void add_count(struct strbuf *out, long long n, const char *one, const char *many)
+{
+	strbuf_addf(out, "%lld %s", n, n == 1 ? one : many);
+}
+
 /* Of a sleep() the heap has a callback that says nothing to a reader. */
 static bool is_sleep(const char *callback)
 {
 	return strstr(callback, "set_result_unless_cancelled") != NULL;
+}
+
+/* What the C code of asyncio calls itself, in the words of a reader. */
+static const char *ready_name(const char *callback)
+{
+	if (is_sleep(callback))
+		return "sleeps that have ended";
+	if (!strcmp(callback, "TaskStepMethWrapper"))
+		return "first steps of new tasks";
+	if (!strcmp(callback, "TaskWakeupMethWrapper"))
+		return "tasks that go on";
+	return callback;
 }
 
 static void late_timers(struct text *t, const struct snap_loop *l)
@@ -44,7 +62,7 @@ static void late_timers(struct text *t, const struct snap_loop *l)
 	const struct aio_loop *info = &l->info;
 	char worst[32];
 
-	strbuf_addf(&t->line, "%lld timers late", (long long)info->timers_late);
+	add_count(&t->line, (long long)info->timers_late, "timer late", "timers late");
 	if (info->worst_late > 0) {
 		strbuf_addf(&t->line, " (worst %s", duration(worst, aio_ns(info->worst_late)));
 		if (l->worst_timer && !is_sleep(l->worst_timer))
@@ -59,10 +77,11 @@ static void suffering(struct text *t, const struct snap_loop *l)
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
 	if (l->info.ready >= 0)
-		strbuf_addf(&t->line, "%lld callbacks ready, ", (long long)l->info.ready);
+		add_count(&t->line, (long long)l->info.ready, "callback ready, ",
+			  "callbacks ready, ");
 	if (l->info.timers_late >= 0)
 		late_timers(t, l);
-	strbuf_addf(&t->line, "%u tasks", l->tasks);
+	add_count(&t->line, l->tasks, "task", "tasks");
 	strbuf_addstr(&line, t->line.data);
 	strbuf_reset(&t->line);
 	text_wrap(t, "  suffering  ", line.data);
@@ -136,6 +155,7 @@ static void library_line(struct text *t, const struct culprit *c)
 
 static void what_it_does(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
+	static const double contended = 0.1;
 	char line[256];
 
 	if (v->culprit.system_call && l->wait.fd >= 0)
@@ -143,6 +163,9 @@ static void what_it_does(struct text *t, const struct snap_loop *l, const struct
 			 l->wait.fd);
 	else if (v->culprit.system_call)
 		snprintf(line, sizeof(line), "It %s (%s).", v->title, v->culprit.system_call);
+	else if (v->on_cpu >= 0 && v->run_queue >= contended)
+		snprintf(line, sizeof(line), "It %s (%.0f %% on CPU, %.0f %% waiting for one).",
+			 v->title, v->on_cpu * 100, v->run_queue * 100);
 	else if (v->on_cpu >= 0)
 		snprintf(line, sizeof(line), "It %s (%.0f %% on CPU).", v->title, v->on_cpu * 100);
 	else
@@ -150,7 +173,9 @@ static void what_it_does(struct text *t, const struct snap_loop *l, const struct
 	TEXT_LINE(t, "%s", "");
 	text_wrap(t, "", line);
 	library_line(t, &v->culprit);
-	text_wait(t, l);
+	/* what an inner loop sleeps on is its own pipe: it says nothing of the wait */
+	if (strcmp(v->kind, "nested") != 0)
+		text_wait(t, l);
 }
 
 static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
@@ -163,9 +188,9 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 	what_it_does(t, l, v);
 	if (l->run.have_batch && l->run.index > 0)
 		TEXT_LINE(t,
-			  "  batch      callback %lld of %lld of this turn: its own share is at "
-			  "most that",
-			  (long long)l->run.index + 1, (long long)l->run.ntodo);
+			  "  turn       callback %lld of %lld: those before it may have had part "
+			  "of %s",
+			  (long long)l->run.index + 1, (long long)l->run.ntodo, held);
 	suffering(t, l);
 }
 
@@ -186,9 +211,12 @@ static void deadlock_text(struct text *t, const struct snap_loop *l, const struc
 static void overloaded_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	const struct snap_ready *ready = &l->ready;
-	char line[256], turn[32], each[64] = "";
+	char line[256], turn[32], cost[32], each[64] = "";
 
-	if (v->callback_s >= 0)
+	if (v->callback_s >= 1e-3)
+		snprintf(each, sizeof(each), ", about %s each",
+			 duration(cost, aio_ns(v->callback_s)));
+	else if (v->callback_s >= 0)
 		snprintf(each, sizeof(each), ", about %.0f us each", v->callback_s * 1e6);
 	if (l->run.have_batch)
 		snprintf(line, sizeof(line),
@@ -204,7 +232,7 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 	text_wrap(t, "  cause      ", line);
 	for (uint32_t i = 0; i < ready->n_top && ready->sampled; i++)
 		TEXT_LINE(t, "  %3.0f %% are  %s", 100.0 * ready->top[i].count / ready->sampled,
-			  ready->top[i].name);
+			  ready_name(ready->top[i].name));
 	suffering(t, l);
 }
 
@@ -237,19 +265,29 @@ static void busy_text(struct text *t, const struct snap_loop *l, const struct ve
 /* Who has the lock, or how full the queue is, that the tasks of the site wait for. */
 static void resource_line(struct text *t, const struct snap_resource *r)
 {
-	strbuf_addf(&t->line, "  resource   %s at 0x%llx: %u wait", r->type ? r->type : "?",
-		    (unsigned long long)r->address, r->waiters);
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	strbuf_addf(&line, "%s at 0x%llx: ", r->type, (unsigned long long)r->address);
+	add_count(&line, r->waiters, "waits", "wait");
 	if (r->maxsize > 0)
-		strbuf_addf(&t->line, ", %lld of %lld items", (long long)r->size,
+		strbuf_addf(&line, ", %lld of %lld items", (long long)r->size,
 			    (long long)r->maxsize);
-	if (r->value >= 0)
-		strbuf_addf(&t->line, ", %lld free", (long long)r->value);
+	if (r->value >= 0 && strstr(r->type, "Semaphore"))
+		strbuf_addf(&line, ", %lld free", (long long)r->value);
 	if (r->lost)
-		strbuf_addstr(&t->line, ", free, and none of them was told");
+		strbuf_addstr(&line, ", free, and none of them was told");
+	else if (r->locked > 0 && !r->n_holders && !strcmp(r->type, "Lock"))
+		strbuf_addstr(&line, ", locked, and no task is seen to hold it");
 	for (uint32_t i = 0; i < r->n_holders; i++)
-		strbuf_addf(&t->line, "%s %s", i ? "," : ", likely held by task",
+		strbuf_addf(&line, "%s %s", i ? "," : ", likely held by task",
 			    t->s->tasks[r->holders[i]].name);
-	text_end_line(t);
+	text_wrap(t, "  resource   ", line.data);
+}
+
+/* One of many that wait for the same thing; not an event that each has for itself. */
+static bool is_shared(const struct snap_resource *r, const struct verdict *v)
+{
+	return r->type && 2 * (uint64_t)r->waiters >= v->site_count;
 }
 
 static void waiting_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
@@ -263,8 +301,8 @@ static void waiting_text(struct text *t, const struct snap_loop *l, const struct
 		 duration(lag, v->lag_ns), v->site_count, v->site_of);
 	text_wrap(t, "", line);
 	TEXT_LINE(t, "%s", "");
-	text_wrap(t, "  they wait  ", v->title);
-	if (task->resource != SNAP_NONE)
+	text_wrap(t, "  where      ", v->title);
+	if (task->resource != SNAP_NONE && is_shared(&t->s->resources[task->resource], v))
 		resource_line(t, &t->s->resources[task->resource]);
 	if (l->info.have_executor && l->info.executor_queued > 0)
 		TEXT_LINE(t, "  executor   %lld of %lld threads, %lld jobs queued",
@@ -277,13 +315,13 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 	char lag[32], next[32];
 	double left;
 
-	TEXT_LINE(t, "The event loop is healthy (lag %s). %u tasks.", duration(lag, v->lag_ns),
-		  l->tasks);
+	TEXT_LINE(t, "The event loop is healthy (lag %s). %u task%s.", duration(lag, v->lag_ns),
+		  l->tasks, l->tasks == 1 ? "" : "s");
 	if (l->phase != SNAP_SELECT)
 		return;
 	strbuf_addstr(&t->line, "  loop       waits in select");
 	if (l->have_select)
-		strbuf_addf(&t->line, " since %s", duration(next, l->select_ns));
+		strbuf_addf(&t->line, ", for %s so far", duration(next, l->select_ns));
 	left = l->info.next_when - (double)t->s->clock_ns / 1e9;
 	if (l->info.have_next && left > 0)
 		strbuf_addf(&t->line, ", next timer in %s", duration(next, aio_ns(left)));
@@ -294,8 +332,14 @@ static void starved_text(struct text *t, const struct snap_loop *l, const struct
 {
 	char late[32], line[200];
 
-	snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.",
-		 duration(late, v->lag_ns), v->title);
+	duration(late, v->lag_ns);
+	if (v->lag_ns >= aio_ns(t->o->threshold_s))
+		snprintf(line, sizeof(line), "The event loop is late by %s: its thread %s.", late,
+			 v->title);
+	else
+		snprintf(line, sizeof(line),
+			 "The event loop's thread %s. It is not late yet (lag %s).", v->title,
+			 late);
 	text_wrap(t, "", line);
 	suffering(t, l);
 }

@@ -19,14 +19,20 @@ static void add_duration(struct strbuf *out, double seconds)
 	strbuf_addstr(out, text);
 }
 
+/* Held for longer than the call may take: it asks again and again, that bounds no whole. */
+static bool repeats(const struct snap_loop *l)
+{
+	return l->blocked.have_timeout_s && l->have_held &&
+	       aio_ns(l->blocked.timeout_s) < l->held_ns;
+}
+
 static void add_timeout(struct strbuf *out, const struct snap_loop *l)
 {
 	const struct snap_blocked *w = &l->blocked;
 
 	if (w->timeout == SNAP_TIMEOUT_NONE) {
 		strbuf_addstr(out, ", no timeout is set");
-	} else if (w->have_timeout_s && l->have_held && aio_ns(w->timeout_s) < l->held_ns) {
-		/* it asks again and again: that is no bound on the whole */
+	} else if (repeats(l)) {
 		strbuf_addstr(out, ", waits ");
 		add_duration(out, w->timeout_s);
 		strbuf_addstr(out, " at a time");
@@ -145,7 +151,7 @@ static const char *add_descriptor(struct strbuf *out, const struct snap_loop *l)
 	}
 	if (fd->kind == SNAP_FD_TCP && fd->local)
 		strbuf_addf(out, "%s %s",
-			    fd->tcp_state && !strcmp(fd->tcp_state, "LISTEN") ? "a connection to"
+			    fd->tcp_state && !strcmp(fd->tcp_state, "LISTEN") ? "a client of"
 									      : "TCP socket",
 			    fd->local);
 	else if (fd->kind == SNAP_FD_PIPE || fd->kind == SNAP_FD_FIFO)
@@ -200,8 +206,8 @@ static void add_thread(const struct text *t, struct strbuf *out, uint32_t index)
 static void add_place(const struct text *t, struct strbuf *out, const struct snap_blocked *w)
 {
 	const char *how = w->holder_certain    ? ""
-			  : w->holder_by_local ? "a local variable there is it: "
-					       : "its frames have it: ";
+			  : w->holder_by_local ? "in a local variable: "
+					       : "taken at: ";
 
 	if (w->holder_frame == SNAP_NONE)
 		return;
@@ -254,10 +260,14 @@ static const char *add_futex(const struct text *t, struct strbuf *out, const str
 	return PREFIX_LOCK;
 }
 
-static const char *add_sleep(struct strbuf *out, const struct snap_blocked *w)
+static const char *add_sleep(struct strbuf *out, const struct snap_loop *l)
 {
+	const struct snap_blocked *w = &l->blocked;
+
 	if (w->have_timeout_s)
 		add_duration(out, w->timeout_s);
+	if (repeats(l))
+		strbuf_addstr(out, " at a time");
 	if (w->have_left_s) {
 		strbuf_addstr(out, w->have_timeout_s ? ", " : "");
 		add_duration(out, w->left_s);
@@ -272,7 +282,7 @@ static const char *compose(const struct text *t, struct strbuf *out, const struc
 
 	switch (w->kind) {
 	case SNAP_BLOCKED_SLEEP:
-		return add_sleep(out, w);
+		return add_sleep(out, l);
 	case SNAP_BLOCKED_CHILD:
 		if (w->pid)
 			add_child(out, w);

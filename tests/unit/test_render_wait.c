@@ -36,7 +36,7 @@ static const struct wait_case cases[] = {
 	 {.fd = 6, .kind = SNAP_FD_UDP, .peer = "10.0.0.2:53", .is_dns = true},
 	 {FDS(20)},
 	 "descriptors"},
-	{"  waits on   a connection to 0.0.0.0:80",
+	{"  waits on   a client of 0.0.0.0:80",
 	 {.fd = 6, .kind = SNAP_FD_TCP, .local = "0.0.0.0:80", .tcp_state = "LISTEN"},
 	 {FDS(1)},
 	 "descriptors"},
@@ -110,7 +110,7 @@ static const struct wait_case cases[] = {
 	  .have_left_s = true,
 	  .left_s = 1.5},
 	 "lock"},
-	{"  lock       likely held by thread log-writer/4250 (its frames have it: "
+	{"  lock       likely held by thread log-writer/4250 (taken at: "
 	 "app/server.py:41)",
 	 {NO_FD},
 	 {.kind = SNAP_BLOCKED_FUTEX,
@@ -119,7 +119,7 @@ static const struct wait_case cases[] = {
 	  .holder_thread = 1,
 	  .holder_frame = THREAD_FRAMES + 1},
 	 "lock"},
-	{"  lock       perhaps held by thread log-writer/4250 (a local variable there is it: "
+	{"  lock       perhaps held by thread log-writer/4250 (in a local variable: "
 	 "app/server.py:41)",
 	 {NO_FD},
 	 {.kind = SNAP_BLOCKED_FUTEX,
@@ -129,8 +129,7 @@ static const struct wait_case cases[] = {
 	  .holder_by_local = true,
 	  .holder_frame = THREAD_FRAMES + 1},
 	 "lock"},
-	{"  lock       likely held by task conn-0, which awaits inside its with (its frames have "
-	 "it: "
+	{"  lock       likely held by task conn-0, which awaits inside its with (taken at: "
 	 "app/server.py:41)",
 	 {NO_FD},
 	 {.kind = SNAP_BLOCKED_FUTEX,
