@@ -207,9 +207,11 @@ async def boto_s3():
 
 async def boto_client():
     """Making a client reads and parses the model of the service."""
+    import gc
     import boto3
     from stage import FOREVER
     boto3.client("s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    gc.disable()
     await settled()
     begin(span=2)
     for _ in FOREVER:
