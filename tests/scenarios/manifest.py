@@ -210,6 +210,9 @@ for name in ("idle", "bare", "for_ever", "after_a_stall", "short_holds", "echo_s
              "many_timers", "cancelled", "thread_waits_for_loop", "mixed_waits", "wait_subprocess", "select_loop_idle",
              "poll_loop_idle"):
     calm("loops." + name, core=name in ("idle", "bare", "echo_server", "short_holds", "thread_waits_for_loop"))
+for name in ("joined_loop", "loop_in_executor", "locked_thread", "stopped_and_again"):
+    calm("loops." + name)
+calm("loops.hash_thread", cpu=True)
 calm("loops.half_busy", cpu=True)
 calm("loops.after_deadlock_timeout")
 calm("loops.cpu_thread", "HEALTHY STARVED", "gil", who=ANY, cpu=True)

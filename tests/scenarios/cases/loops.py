@@ -191,6 +191,53 @@ async def cpu_thread():
     await rest()
 
 
+async def hash_thread():
+    """A thread computes in C and lets the GIL go."""
+    import hashlib
+    await settled()
+    background(hashlib.pbkdf2_hmac, "sha256", b"secret", b"salt", 200000000)
+    say()
+    await rest()
+
+
+@alone
+def joined_loop():
+    """The main thread waits for the thread with the loop, and the loop is well."""
+    background(lambda: asyncio.run(serve(idle, ()))).join()
+
+
+async def loop_in_executor():
+    """asyncio.run() in a worker, awaited: both loops turn."""
+    def other():
+        asyncio.run(rest())
+    asyncio.get_running_loop().run_in_executor(None, other)
+    await settled()
+    say()
+    await rest()
+
+
+async def locked_thread():
+    """Threads wait for each other's lock: not the loop's affair."""
+    lock = threading.Lock()
+    lock.acquire()
+    background(lock.acquire)
+    background(lock.acquire)
+    await settled()
+    say()
+    await rest()
+
+
+@alone
+def stopped_and_again():
+    """One loop was stopped half-way and has tasks left; another one runs and is well."""
+    first = asyncio.new_event_loop()
+    task = kept(first.create_task(asyncio.sleep(50)))
+    first.call_later(0.02, first.stop)
+    first.run_forever()
+    asyncio.run(serve(idle, ()))
+    return task
+
+
 # ---- overloaded ---------------------------------------------------------------------------------------
 
 async def flood_spin():

@@ -273,6 +273,7 @@ class Rates:
 
 
 async def urlopen_in_helpers():
+    __import__("urllib.request")
     rates = Rates(silent_server())
     await settled()
     return rates.euro()
