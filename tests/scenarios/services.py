@@ -18,8 +18,8 @@ import time
 PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+def ends_with_parent(number):
+    return lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def free_port():
@@ -38,7 +38,9 @@ class Unavailable(Exception):
 
 
 class Server:
-    """One server process; `prepare` and `command` say how."""
+    """One server process; `prepare` and `command` say how, `end` is the signal that ends it soon."""
+
+    end = signal.SIGTERM
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="stallscope-service-")
@@ -59,7 +61,7 @@ class Server:
             os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
         self.prepare()
         self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        cwd=self.folder, preexec_fn=end_with_parent, start_new_session=True,
+                                        cwd=self.folder, preexec_fn=ends_with_parent(self.end), start_new_session=True,
                                         **self.user())
         for _ in range(300):
             with socket.socket() as probe:
@@ -83,7 +85,7 @@ class Server:
 
     def stop(self):
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT if isinstance(self, Postgres) else signal.SIGTERM)
+            self.process.send_signal(self.end)
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
@@ -103,6 +105,8 @@ class Server:
 
 
 class Postgres(Server):
+    end = signal.SIGINT  # the other one waits for its clients
+
     def prepare(self):
         self.once(self.tool("/usr/lib/postgresql/*/bin/initdb"), "-D", self.folder + "/data", "-U", "postgres",
                   "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
