@@ -46,7 +46,16 @@ def columns(table):
 
 
 def skips(outcomes):
-    return collections.Counter(o.skipped for o in outcomes if o.skipped).most_common()
+    """[(why, how many)]; what an interpreter has no module for is one line."""
+    modules, count = {}, collections.Counter()
+    for outcome in outcomes:
+        if outcome.skipped and outcome.skipped.startswith("no module "):
+            modules.setdefault(outcome.interpreter.id, []).append(outcome.skipped[len("no module "):])
+        elif outcome.skipped:
+            count[outcome.skipped] += 1
+    for name, missing in modules.items():
+        count["no modules in %s: %s" % (name, " ".join(sorted(set(missing))))] = len(missing)
+    return count.most_common()
 
 
 def kinds(outcomes):
