@@ -79,7 +79,9 @@ struct aio_loop {
 	const char *class_name; /* module.qualname */
 	bool is_uvloop;
 	bool debug, stopping;
-	int64_t ready; /* callbacks waiting; -1 unknown (so are all below) */
+	bool own_clock; /* it or its class has a time() of its own: its times are of no known clock
+			 */
+	int64_t ready;	/* callbacks waiting; -1 unknown (so are all below) */
 	int64_t timers, timers_late, fds;
 	double worst_late; /* seconds, 0 when none is late */
 	bool have_next;

@@ -283,6 +283,9 @@ static inline const char *py_object_type_name(struct python *py, uint64_t object
 /* True when name is the tp_name of the object's type or of one of its bases (tp_mro). */
 bool py_is_instance(struct python *py, uint64_t object, const char *name);
 
+/* tp_name of the class that defines an attribute of this object's type; NULL: none that is read. */
+const char *py_defining_class(struct python *py, uint64_t object, const char *attr);
+
 /* What kind of asyncio task an object is, remembered by type. */
 enum py_task_kind { PY_TASK_UNKNOWN, PY_TASK_C, PY_TASK_PYTHON, PY_TASK_NOT };
 enum py_task_kind py_task_kind(struct python *py, uint64_t object);

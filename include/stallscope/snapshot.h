@@ -304,6 +304,7 @@ struct snap_loop {
 	struct aio_callback callback;
 	bool have_callback;
 	uint32_t current_task; /* SNAP_NONE */
+	bool own_clock;	       /* times of the loop are not CLOCK_MONOTONIC's: none are known */
 	bool have_held;
 	int64_t held_ns;    /* since select returned */
 	bool held_is_lower; /* uvloop: a callback may have refreshed the clock */

@@ -157,6 +157,20 @@ static void forget_loop(struct aio_loop *loop)
 	loop->executor_idle = loop->executor_queued = -1;
 }
 
+/* Tests, and simulations, let time pass as they like: BaseEventLoop.time() is time.monotonic(). */
+static bool has_own_clock(struct python *py, uint64_t loop)
+{
+	static const char *const names[] = {"time"};
+	const char *class = py_defining_class(py, loop, names[0]);
+	uint64_t value;
+
+	if (rd_take(&py->rd))
+		return false;
+	if (class && strcmp(class, "BaseEventLoop") != 0)
+		return true;
+	return py_attrs(py, loop, names, 1, &value) && !rd_take(&py->rd) && value;
+}
+
 bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_loop *ret)
 {
 	static const char *const names[] = {
@@ -190,6 +204,8 @@ bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_l
 	/* the rest does not depend on it: recordings of old do not have it */
 	if (py_attrs(py, address, more, 1, &cancelled) && cancelled)
 		py_int(py, cancelled, &ret->timers_cancelled);
+	rd_take(&py->rd);
+	ret->own_clock = has_own_clock(py, address);
 	rd_take(&py->rd);
 	return true;
 }

@@ -120,6 +120,20 @@ bool py_is_instance(struct python *py, uint64_t object, const char *name)
 	return false;
 }
 
+const char *py_defining_class(struct python *py, uint64_t object, const char *attr)
+{
+	uint64_t n = 0, value, items;
+
+	items = py_tuple_items(py, get_ptr(py, py_type(py, object), F_TP_MRO), &n);
+	for (uint64_t i = 0; i < n && i < MRO_MAX && !py->rd.failed; i++) {
+		uint64_t type = rd_ptr(&py->rd, items + 8 * i), dict = get_u64(py, type, F_TP_DICT);
+
+		if (dict && py_dict_lookup(py, dict, &attr, 1, &value) && value)
+			return py_type_name(py, type);
+	}
+	return NULL;
+}
+
 /* A C task keeps its fields at their offsets in every subclass; others keep attributes. */
 enum py_task_kind py_task_kind(struct python *py, uint64_t object)
 {

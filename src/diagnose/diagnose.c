@@ -58,12 +58,12 @@ static void measure(const struct facts *f, struct verdict *v)
 {
 	const struct snap_loop *l = f->loop;
 
-	v->have_held = l->have_held;
-	v->held_ns = l->held_ns;
-	v->held_bound = !l->have_held ? NULL : l->held_is_lower ? "lower" : "upper";
+	v->have_held = f->have_held;
+	v->held_ns = f->held_ns;
+	v->held_bound = !f->have_held ? NULL : f->held_is_lower ? "lower" : "upper";
 	v->lag_ns = aio_ns(l->info.worst_late);
-	if (l->have_held && l->held_ns > v->lag_ns)
-		v->lag_ns = l->held_ns;
+	if (f->have_held && f->held_ns > v->lag_ns)
+		v->lag_ns = f->held_ns;
 	v->on_cpu = f->on_cpu;
 	v->run_queue = f->run_queue;
 	if (f->looks > 1 && l->have_run && l->run.have_batch)

@@ -11,9 +11,11 @@ static bool same_callback(const struct snap_look *a, const struct snap_look *b)
 	return a->end_time == b->end_time && a->index == b->index && a->handle == b->handle;
 }
 
-static int64_t held_at(const struct snap_look *l)
+static int64_t held_at(const struct facts *f, const struct snap_look *l)
 {
-	return l->end_time > 0 ? (int64_t)l->clock_ns - aio_ns(l->end_time) : 0;
+	bool known = l->end_time > 0 && !f->loop->own_clock;
+
+	return known ? (int64_t)l->clock_ns - aio_ns(l->end_time) : 0;
 }
 
 /*
@@ -23,7 +25,7 @@ static int64_t held_at(const struct snap_look *l)
 static void measure_batch(struct facts *f, const struct snap_look *l)
 {
 	static const int64_t enough = 20;
-	double held = (double)held_at(l) / 1e9;
+	double held = (double)held_at(f, l) / 1e9;
 
 	if (!l->in_callbacks)
 		return;
@@ -73,9 +75,9 @@ static bool ratios(const struct snap_look *first, const struct snap_look *last, 
 
 static void count_episode(struct facts *f, const struct snap_look *l, double *last_end)
 {
-	if (held_at(l) > f->worst_held_ns)
-		f->worst_held_ns = held_at(l);
-	if (held_at(l) < f->threshold_ns || l->end_time == *last_end)
+	if (held_at(f, l) > f->worst_held_ns)
+		f->worst_held_ns = held_at(f, l);
+	if (held_at(f, l) < f->threshold_ns || l->end_time == *last_end)
 		return;
 	*last_end = l->end_time;
 	f->episodes++;
@@ -153,6 +155,21 @@ static void walk_since(struct facts *f)
 	f->slept = !f->runnable_looks && last->on_cpu_ns == first->on_cpu_ns;
 }
 
+/* Without a clock in common: as long as each look found the same callback, it is held. */
+static void find_held(struct facts *f)
+{
+	const struct snap_loop *l = f->loop;
+
+	f->have_held = l->have_held;
+	f->held_is_lower = l->held_is_lower;
+	f->held_ns = l->held_ns;
+	if (l->own_clock && l->run.have_batch && f->looks > 1 && f->same_callback) {
+		f->have_held = f->held_is_lower = true;
+		f->held_ns = aio_ns(f->window_s);
+	}
+	f->held_now = f->have_held && f->held_ns >= f->threshold_ns;
+}
+
 void facts_of_loop(const struct snapshot *snap, uint32_t loop, int64_t threshold_ns,
 		   struct facts *ret)
 {
@@ -170,7 +187,7 @@ void facts_of_loop(const struct snapshot *snap, uint32_t loop, int64_t threshold
 	walk_all(&f);
 	walk_since(&f);
 	f.state = f.thread->os.have_stat ? f.thread->os.stat.state : 0;
-	f.held_now = f.loop->have_held && f.loop->held_ns >= threshold_ns;
+	find_held(&f);
 	*ret = f;
 }
 

@@ -24,7 +24,9 @@ struct facts {
 	/* since the full look, which counts */
 	size_t looks;
 	double window_s;
-	bool held_now;		  /* held >= threshold at the full look */
+	bool have_held, held_is_lower;
+	int64_t held_ns; /* at the full look; by a loop with a clock of its own, while we looked */
+	bool held_now;	 /* ... for the threshold or longer */
 	bool same_callback;	  /* every look saw the same turn, position and handle */
 	bool index_moved;	  /* the same turn, another callback */
 	bool turn_moved;	  /* another turn */

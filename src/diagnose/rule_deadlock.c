@@ -144,9 +144,5 @@ void explain_deadlock(const struct facts *f, struct verdict *v)
 	default:
 		explain_lock(f, v);
 	}
-	if (f->loop->run.have_batch)
-		add_evidence(v, "_run_once locals",
-			     "select returned %.3f s ago, callback %lld of %lld",
-			     ns_to_s(f->loop->held_ns), (long long)f->loop->run.index + 1,
-			     (long long)f->loop->run.ntodo);
+	held_evidence(f, v);
 }

@@ -17,7 +17,7 @@ static bool one_of_many(const struct facts *f)
 {
 	static const int64_t long_ns = 1000000000;
 
-	return f->episodes > 1 && f->all_window_s >= 1 && f->loop->held_ns < long_ns;
+	return f->episodes > 1 && f->all_window_s >= 1 && f->held_ns < long_ns;
 }
 
 /*
@@ -38,21 +38,25 @@ static enum confidence stall_confidence(const struct facts *f)
 		return CONFIDENCE_CERTAIN;
 	if (f->looks == 1 && f->loop->run.have_batch && f->loop->run.index == 0)
 		return CONFIDENCE_CERTAIN;
-	return f->loop->held_is_lower ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM;
+	return f->held_is_lower ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM;
 }
 
-static void held_evidence(const struct facts *f, struct verdict *v)
+void held_evidence(const struct facts *f, struct verdict *v)
 {
 	const struct aio_run *run = &f->loop->run;
 
-	if (run->have_batch)
+	if (f->loop->own_clock)
+		add_evidence(v, "looks",
+			     "callback %lld of %lld for %.3f s so far: the loop's own "
+			     "clock does not tell since when",
+			     (long long)run->index + 1, (long long)run->ntodo, ns_to_s(f->held_ns));
+	else if (run->have_batch)
 		add_evidence(v, "_run_once locals",
 			     "select returned %.3f s ago, callback %lld of %lld",
-			     ns_to_s(f->loop->held_ns), (long long)run->index + 1,
-			     (long long)run->ntodo);
-	else if (f->loop->held_is_lower)
+			     ns_to_s(f->held_ns), (long long)run->index + 1, (long long)run->ntodo);
+	else if (f->held_is_lower)
 		add_evidence(v, "uv_loop_t.time", "libuv last took the time %.3f s ago",
-			     ns_to_s(f->loop->held_ns));
+			     ns_to_s(f->held_ns));
 }
 
 static void stall_evidence(const struct facts *f, struct verdict *v)

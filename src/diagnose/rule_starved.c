@@ -11,7 +11,7 @@
 static bool late_by_itself(const struct facts *f)
 {
 	static const double quarter = 0.25;
-	double turn_s = f->held_now ? ns_to_s(f->loop->held_ns) : 0;
+	double turn_s = f->held_now ? ns_to_s(f->held_ns) : 0;
 
 	if (f->turn_s > turn_s)
 		turn_s = f->turn_s;

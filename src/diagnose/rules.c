@@ -25,17 +25,26 @@ static bool loop_unreadable(const struct facts *f)
 	return (!f->loop->have_info && !f->loop->have_run) || f->loop->phase == SNAP_UNKNOWN;
 }
 
-/* A core without a clock: a callback runs, and nothing says for how long. */
+/* No clock, or another one, and no looks in its place: a callback runs, and for how long is open.
+ */
 static bool time_unknown(const struct facts *f)
 {
-	return !f->snap->clock_ns && f->loop->phase != SNAP_SELECT;
+	bool unknown = f->loop->own_clock ? !f->held_now && !f->turn_moved && !f->index_moved
+					  : !f->snap->clock_ns;
+
+	return unknown && f->loop->phase != SNAP_SELECT;
 }
 
 static void explain_time_unknown(const struct facts *f, struct verdict *v)
 {
 	set_verdict(v, VERDICT_UNSURE, CONFIDENCE_LOW, "");
-	v->title = "in a callback; this core does not tell for how long";
-	v->advice = "a file of stallscope --save has the time; see the stack below";
+	if (f->loop->own_clock) {
+		v->title = "in a callback; the loop's own clock does not tell for how long";
+		v->advice = "look for longer than the threshold (--for); see the stack below";
+	} else {
+		v->title = "in a callback; this core does not tell for how long";
+		v->advice = "a file of stallscope --save has the time; see the stack below";
+	}
 	add_evidence(v, "_run_once locals", "callback %lld of %lld of this turn runs",
 		     (long long)f->loop->run.index + 1, (long long)f->loop->run.ntodo);
 }
@@ -68,10 +77,10 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 	if (l->phase == SNAP_SELECT)
 		add_evidence(v, l->have_run ? "_run_once locals" : "/proc/PID/task/TID/syscall",
 			     "the loop waits in select");
-	else
-		add_evidence(v, "_run_once locals", "in callbacks for %.1f ms, below the threshold",
-			     ns_to_s(l->held_ns) * 1e3);
-	if (f->all_looks > 1)
+	else if (f->have_held)
+		add_evidence(v, "_run_once locals", "in callbacks for %.1f ms",
+			     ns_to_s(f->held_ns) * 1e3);
+	if (f->all_looks > 1 && !l->own_clock)
 		add_evidence(v, "looks", "worst hold in %zu looks over %.0f ms: %.1f ms",
 			     f->all_looks, f->all_window_s * 1e3, ns_to_s(f->worst_held_ns) * 1e3);
 }

@@ -52,6 +52,7 @@ bool deadlock(const struct facts *f);
 void explain_deadlock(const struct facts *f, struct verdict *v);
 
 /* One callback holds the loop (rule_stalled.c). */
+void held_evidence(const struct facts *f, struct verdict *v);
 bool stalled_debugger(const struct facts *f);
 void explain_debugger(const struct facts *f, struct verdict *v);
 bool stalled_nested(const struct facts *f);

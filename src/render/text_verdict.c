@@ -183,7 +183,8 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 	char held[32];
 
 	TEXT_LINE(t, "The event loop has not run for %s%s. One callback holds it:",
-		  l->held_is_lower ? "at least " : "", duration(held, v->held_ns));
+		  v->held_bound && !strcmp(v->held_bound, "lower") ? "at least " : "",
+		  duration(held, v->held_ns));
 	culprit_lines(t, v);
 	what_it_does(t, l, v);
 	if (l->run.have_batch && l->run.index > 0)

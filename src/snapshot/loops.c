@@ -28,7 +28,36 @@ bool snap_in_select(const struct os_thread *os, const struct aio_loop *info)
 	       (info->uv_epoll < 0 || os->syscall.args[0] == (uint64_t)info->uv_epoll);
 }
 
-/* end_time must lie in the life of the process, or the class has a clock of its own. */
+/*
+ * A time of the loop must lie in the life of the process: where time.monotonic() itself was
+ * replaced the class does not show it.
+ */
+static bool is_elsewhere(const struct builder *b, int64_t ns)
+{
+	static const int64_t slack = 1000000000;
+
+	return b->s->clock_ns &&
+	       (ns + slack < (int64_t)b->proc->started_ns || ns > (int64_t)b->s->clock_ns + slack);
+}
+
+/* Without a clock in common no time of the loop says anything. */
+static void judge_clock(struct builder *b, struct snap_loop *loop)
+{
+	struct aio_loop *info = &loop->info;
+	int64_t now = (int64_t)b->s->clock_ns;
+
+	loop->own_clock = info->own_clock || is_elsewhere(b, now - aio_ns(info->worst_late)) ||
+			  (loop->have_run && loop->run.have_end_time &&
+			   is_elsewhere(b, aio_ns(loop->run.end_time)));
+	if (!loop->own_clock)
+		return;
+	build_problem(b, "the loop has a clock of its own: its times are unknown", "loop");
+	info->timers_late = -1;
+	info->worst_late = 0;
+	info->worst_timer = 0;
+	info->have_next = false;
+}
+
 static void read_held(struct builder *b, struct snap_loop *loop)
 {
 	int64_t now = (int64_t)b->s->clock_ns, end = aio_ns(loop->run.end_time);
@@ -36,10 +65,6 @@ static void read_held(struct builder *b, struct snap_loop *loop)
 	if (!now) {
 		build_problem(b, "the core does not say when it was taken: times are unknown",
 			      "core");
-		return;
-	}
-	if (end + 1000000000 < (int64_t)b->proc->started_ns || end > now + 1000000000) {
-		build_problem(b, "end_time of the loop is not on the monotonic clock", "_run_once");
 		return;
 	}
 	loop->have_held = true;
@@ -108,9 +133,10 @@ void build_loops(struct builder *b)
 			build_problem(b, "a loop object could not be read", "loop");
 			loop->info.class_name = "?";
 		}
-		if (loop->have_run && loop->run.have_end_time)
+		judge_clock(b, loop);
+		if (loop->have_run && loop->run.have_end_time && !loop->own_clock)
 			read_held(b, loop);
-		if (loop->have_run && loop->phase == SNAP_SELECT)
+		if (loop->have_run && loop->phase == SNAP_SELECT && !loop->own_clock)
 			read_select(b, loop);
 		if (loop->run.handle)
 			loop->have_callback =

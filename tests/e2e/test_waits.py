@@ -2,7 +2,7 @@
 """What tasks wait on, who awaits them, who will wake them, on every interpreter."""
 import pytest
 
-from conftest import ORDINARY, Target, dump, settle
+from conftest import ORDINARY, Target, dump, run, settle
 from test_core import without_own
 
 
@@ -188,6 +188,23 @@ def test_lock_whose_holder_waits_for_the_loop(interpreter, state, verdict):
     with Target(interpreter, "waits.py", state) as target:
         settle()
         assert dump(target.pid)["verdict"] == verdict
+
+
+@pytest.mark.parametrize("state,verdict", [("own-clock", "HEALTHY"), ("own-clock-stalled", "STALLED")])
+def test_loop_with_a_clock_of_its_own(interpreter, state, verdict, tmp_path):
+    """Its times are not the kernel's: nothing is late by them, and a hold lasts as long as the looks."""
+    core = tmp_path / "look.core"
+    with Target(interpreter, "waits.py", state) as target:
+        settle()
+        document = dump(target.pid, "--save", core)
+        assert document["verdict"] == verdict
+        assert document["loops"][0]["timers_late"] is None and document["loops"][0]["timers_worst_late_s"] in (0, None)
+        assert any("clock of its own" in problem["what"] for problem in document["problems"])
+        if verdict == "STALLED":
+            assert document["loops"][0]["held_bound"] == "lower"
+            assert 0.1 <= document["loops"][0]["held_s"] < 1
+            assert " UNSURE" in run("dump", "--for", "0", target.pid).stdout
+    assert dump(core)["verdict"] == verdict
 
 
 @pytest.mark.parametrize("state", ["pool", "pool-wait"])

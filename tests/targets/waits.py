@@ -318,6 +318,27 @@ async def main_executor():
     return tasks
 
 
+# ---- clocks -----------------------------------------------------------------------------------------------
+
+class SinceStart(asyncio.SelectorEventLoop):
+    """Its time begins with it, as in simulations."""
+
+    begin = time.monotonic()
+
+    def time(self):
+        return time.monotonic() - self.begin
+
+
+async def main_own_clock(stalled):
+    tasks = [spawn(asyncio.sleep(SECONDS), "sleeper")]
+    await asyncio.sleep(0.05)
+    truth.tell(STATE)
+    if stalled:
+        time.sleep(SECONDS)
+    await asyncio.sleep(SECONDS)
+    return tasks
+
+
 # ---- deadlocks ---------------------------------------------------------------------------------------------
 
 def result_of(coroutine, loop, timeout=None):
@@ -435,6 +456,8 @@ STATES = {
     "locked-timeout": lambda: asyncio.run(main_locked(SECONDS)),
     "join": lambda: asyncio.run(main_join()),
     "helped": lambda: asyncio.run(main_helped()),
+    "own-clock": lambda: SinceStart().run_until_complete(main_own_clock(False)),
+    "own-clock-stalled": lambda: SinceStart().run_until_complete(main_own_clock(True)),
     "pool": lambda: asyncio.run(main_pool(True)),
     "pool-wait": lambda: asyncio.run(main_pool(False)),
     "resources": lambda: asyncio.run(main_resources()),

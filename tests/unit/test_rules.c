@@ -167,8 +167,35 @@ static void gil_of_a_callback_that_computes(void **state)
 	assert_string_equal(judge(&w).kind, "gil");
 }
 
-/* ---- deadlock
- * ------------------------------------------------------------------------------------
+/* ---- no clock in common -----------------------------------------------------------------------
+ */
+
+static void clock_of_its_own(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	w.loop.own_clock = true;
+	w.loop.run.end_time = 3; /* of a clock that began with the loop */
+	look(&w, 0, 0, 1, 0);
+	assert_int_equal(judge(&w).id, VERDICT_UNSURE);
+	look(&w, 50, 0, 1, 0);
+	assert_int_equal(judge(&w).id, VERDICT_UNSURE);
+	look(&w, 120, 0, 1, 0);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STALLED);
+	assert_string_equal(v.held_bound, "lower");
+	assert_int_equal(v.held_ns, 120 * MS);
+	for (unsigned i = 0; i < 3; i++)
+		w.looks[i].end_time += i; /* it turns */
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+	look(&w, 1200, 0, 1, 0)->end_time = 9;
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+}
+
+/* ---- deadlock ---------------------------------------------------------------------------------
  */
 
 /* One that has run since the full look may have come out of its wait. */
@@ -415,6 +442,7 @@ int main(void)
 		cmocka_unit_test(page_faults_starve),
 		cmocka_unit_test(gil_without_a_timer),
 		cmocka_unit_test(gil_of_a_callback_that_computes),
+		cmocka_unit_test(clock_of_its_own),
 		cmocka_unit_test(what_runs_is_not_deadlocked),
 		cmocka_unit_test(at_a_prompt),
 		cmocka_unit_test(in_the_collector),
