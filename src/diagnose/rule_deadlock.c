@@ -77,7 +77,7 @@ static void explain_future(const struct facts *f, struct verdict *v)
 	if (!f->loop->deadlock.forever)
 		v->advice = "On the loop's own thread await the coroutine: the timeout of result() "
 			    "only ends the wait with an error";
-	add_evidence(v, "Future", "0x%llx is not done and belongs to this loop: %s",
+	add_evidence(v, "Future", "future 0x%llx is not done, and this loop's: %s",
 		     (unsigned long long)f->loop->deadlock.future,
 		     f->loop->deadlock.proofs[0] ? f->loop->deadlock.proofs[0] : "?");
 }

@@ -126,8 +126,8 @@ void explain_choppy(const struct facts *f, struct verdict *v)
 		    "");
 	v->title = "is held again and again, for short times";
 	v->advice = f->culprit->advice ? f->culprit->advice
-				       : "see the frame below, of the last hold: stallscope watch "
-					 "ranks all of them";
+				       : "shorten what holds it, or move it off the loop; look "
+					 "again to see whether it is always the same line";
 	if (f->worst_held_ns > v->lag_ns)
 		v->lag_ns = f->worst_held_ns;
 	v->episodes = f->episodes;

@@ -112,6 +112,19 @@ static const struct {
 	 "the main program has ended: the process waits for its threads"},
 };
 
+static const char *advice_of(const char *kind)
+{
+	if (!strcmp(kind, "starting"))
+		return "look again when it has started; the last frame below is where it is";
+	if (!strcmp(kind, "finished"))
+		return "no loop will run in it any more: see which threads keep it alive";
+	if (!strcmp(kind, "other-loop"))
+		return "stallscope knows the loops of asyncio; the stack below shows where the "
+		       "main thread is";
+	return "it cannot be held as a loop can; look at its children, if they have loops, and at "
+	       "the stack below";
+}
+
 static int what_runs(const struct snapshot *s, const struct snap_thread *thread)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
@@ -154,16 +167,19 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 	if (other >= 0) {
 		set_verdict(v, VERDICT_NO_LOOP, CONFIDENCE_CERTAIN, others[other].kind);
 		v->title = others[other].title;
-		add_evidence(v, "frames", "%s in %s", others[other].function, others[other].file);
+		v->advice = advice_of(others[other].kind);
+		add_evidence(v, "frames", "%s() of %s", others[other].function, others[other].file);
 	} else if (inherited(s)) {
 		v->title = "forked out of a running loop, and without one of its own";
 		add_evidence(v, "frames", "a _run_once frame, and no running loop in its thread");
 	} else if (ran_before(s)) {
 		set_verdict(v, VERDICT_NO_LOOP, CONFIDENCE_CERTAIN, "finished");
 		v->title = "the event loop has ended";
+		v->advice = advice_of("finished");
 		add_evidence(v, "asyncio.tasks", "%lld tasks were made, none is left",
 			     (long long)s->tasks_made);
 	}
 	add_evidence(v, "sys.modules", "asyncio is %simported", s->asyncio_loaded ? "" : "not ");
-	add_evidence(v, "thread states", "%zu threads, none runs a loop", s->n_threads);
+	add_evidence(v, "thread states", "%zu thread%s, none runs a loop", s->n_threads,
+		     s->n_threads == 1 ? "" : "s");
 }

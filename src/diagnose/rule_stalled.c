@@ -145,7 +145,7 @@ void explain_gc(const struct facts *f, struct verdict *v)
 	const struct culprit_row *row = culprits_find(CULPRIT_STATE, "interp.gc.collecting");
 
 	set_verdict(v, VERDICT_STALLED, f->looks > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM, "gc");
-	v->title = "collects garbage: the line below is only where it began";
+	v->title = "collects garbage: that line is only where it began";
 	v->advice = row ? row->advice : "";
 	stall_evidence(f, v);
 	add_evidence(v, "interpreter state", "gc.collecting in %zu of %zu looks", f->gc_looks,

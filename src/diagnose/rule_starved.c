@@ -49,12 +49,14 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
 
 	set_verdict(v, VERDICT_STARVED, CONFIDENCE_HIGH, "gil");
 	v->title = "waits for the GIL, which another thread holds";
-	v->advice = "move the work of that thread into a process, or make its calls shorter";
+	v->advice = "move the work of the thread that has it (its stack is below) into a process, "
+		    "or make its calls shorter";
 	v->culprit.holder = gil_holder(s, f->thread);
 	if (ns_to_s(v->lag_ns) < f->window_s)
 		v->lag_ns = aio_ns(f->window_s);
-	add_evidence(v, "/proc/PID/task/TID/syscall", "futex inside _PyRuntime in %zu of %zu looks",
-		     f->gil_looks, f->looks);
+	add_evidence(v, "/proc/PID/task/TID/syscall",
+		     "asleep on the GIL (futex in _PyRuntime) in %zu of %zu looks", f->gil_looks,
+		     f->looks);
 	if (v->culprit.holder == SNAP_NONE)
 		return;
 	holder = &s->threads[v->culprit.holder];
@@ -131,7 +133,8 @@ void explain_starved_cpu(const struct facts *f, struct verdict *v)
 			    "one";
 		add_evidence(v, "/proc/stat", "steal %.0f %%", snap_steal_ratio(s) * 100);
 	} else if (s->kernel_last.have_pressure) {
-		add_evidence(v, "pressure/cpu", "some of its tasks waited %.0f %% of the last 10 s",
+		add_evidence(v, "pressure/cpu",
+			     "some thread waited for a CPU in %.0f %% of the last 10 s",
 			     s->kernel_last.cpu_some_avg10);
 	}
 }
@@ -179,6 +182,7 @@ void explain_starved_mem(const struct facts *f, struct verdict *v)
 		add_evidence(v, "/proc/PID/task/TID/wchan", "state %c in %s", f->state,
 			     f->thread->os.wchan);
 	if (k->have_pressure)
-		add_evidence(v, "pressure/memory", "all tasks stood %.0f %% of the last 10 s",
+		add_evidence(v, "pressure/memory",
+			     "all threads stood still in %.0f %% of the last 10 s",
 			     k->memory_full_avg10);
 }

@@ -210,6 +210,9 @@ void explain_waiting(const struct facts *f, struct verdict *v)
 {
 	struct site site = worst_site(f);
 	const struct aio_loop *info = &f->loop->info;
+	bool executor = !strcmp(site.row->category, "wait.executor");
+	uint32_t resource = f->snap->tasks[site.example].resource;
+	bool lost = resource < f->snap->n_resources && f->snap->resources[resource].lost;
 
 	set_verdict(v, VERDICT_WAITING, CONFIDENCE_HIGH, site.row->category);
 	v->title = site.row->title;
@@ -217,9 +220,12 @@ void explain_waiting(const struct facts *f, struct verdict *v)
 	v->site_task = site.example;
 	v->site_count = site.count;
 	v->site_of = site.of;
+	if (lost)
+		v->advice = "restart it, then look for what lost the wake-up: a waiter that was "
+			    "cancelled when its turn came (a newer Python or library may mend it)";
 	add_evidence(v, "await chains", "%u of %u tasks wait in %s", site.count, site.of,
-		     site.row->pattern);
-	if (info->have_executor && !strcmp(site.row->category, "wait.executor"))
+		     executor ? "the default executor" : site.row->pattern);
+	if (info->have_executor && executor)
 		add_evidence(v, "_default_executor",
 			     "%lld threads of at most %lld, %lld idle, %lld jobs queued",
 			     (long long)info->executor_threads, (long long)info->executor_max,
