@@ -67,7 +67,7 @@ def test_names(words, heading):
     ("boto3", {"botocore.client:_make_api_call"}),
 ])
 def test_calls(name, patterns):
-    assert {row["pattern"] for row in document(name)["rows"]} == patterns
+    assert {row["pattern"] for row in document(name)["rows"]} >= patterns
 
 
 def test_every_category():
