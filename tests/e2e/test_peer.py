@@ -101,7 +101,7 @@ def test_accept(python):
         check_fd(truth, what)
         assert what["peer"] is None and what["tcp_state"] == "LISTEN"
         assert what["descriptors"][0]["local"] == truth["local"]
-        assert "waits on a connection to %s" % truth["local"] in text
+        assert "waits on a client of %s" % truth["local"] in text
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="binds port 53")
