@@ -57,7 +57,8 @@ def test_names(words, heading):
 
 
 @pytest.mark.parametrize("name, patterns", [
-    ("requests", {"requests.sessions:request", "requests.api:request"}),
+    ("requests", {"requests.sessions:request", "requests.api:request", "requests.models:content",
+                  "requests.models:generate"}),
     ("requests.api:request", {"requests.api:request"}),
     ("py requests.api:request", {"requests.api:request"}),
     ("time.sleep", {"time!sleep"}),
