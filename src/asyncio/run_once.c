@@ -162,6 +162,18 @@ static void describe_method(struct python *py, uint64_t method, struct strbuf *o
 		*task = self;
 }
 
+/* What cannot be called lies where a handle was that has been used again. */
+static bool is_data(const char *type)
+{
+	static const char *const types[] = {"tuple", "list", "dict",  "set",  "str",
+					    "bytes", "int",  "float", "bool", "NoneType"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (!strcmp(type, types[i]))
+			return true;
+	return false;
+}
+
 static void describe(struct python *py, uint64_t callback, struct strbuf *out, uint64_t *task,
 		     int depth)
 {
@@ -186,7 +198,7 @@ static void describe(struct python *py, uint64_t callback, struct strbuf *out, u
 		strbuf_addstr(out, "partial ");
 		describe(py, rd_u64(&py->rd, callback + py->layout.field[F_PARTIAL_FN].offset), out,
 			 task, depth + 1);
-	} else {
+	} else if (!is_data(type)) {
 		strbuf_addstr(out, type);
 	}
 }

@@ -123,7 +123,7 @@ static uint32_t find_package(const struct snapshot *s, uint32_t first, uint32_t 
 	return SNAP_NONE;
 }
 
-static void take_row(const struct culprit_row *row, struct culprit *c)
+void take_row(const struct culprit_row *row, struct culprit *c)
 {
 	c->rule_kind = culprits_kind_word(row->kind);
 	c->rule = row->pattern;

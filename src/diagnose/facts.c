@@ -50,9 +50,9 @@ static void compare(struct facts *f, const struct snap_look *before, const struc
 		f->index_moved = true;
 }
 
-static double clipped(double ratio)
+static double clipped(double ratio, double most)
 {
-	return ratio > 1 ? 1 : ratio;
+	return ratio > most ? most : ratio;
 }
 
 /* Shares of the time between two looks that the thread ran, and waited for a CPU. */
@@ -66,8 +66,9 @@ static bool ratios(const struct snap_look *first, const struct snap_look *last, 
 	if (!first->have_sched || !last->have_sched || window < too_short_ns ||
 	    last->on_cpu_ns < first->on_cpu_ns || last->run_queue_ns < first->run_queue_ns)
 		return false;
-	*on_cpu = clipped((double)(last->on_cpu_ns - first->on_cpu_ns) / window);
-	*run_queue = clipped((double)(last->run_queue_ns - first->run_queue_ns) / window);
+	*on_cpu = clipped((double)(last->on_cpu_ns - first->on_cpu_ns) / window, 1);
+	*run_queue =
+		clipped((double)(last->run_queue_ns - first->run_queue_ns) / window, 1 - *on_cpu);
 	return true;
 }
 

@@ -65,6 +65,9 @@ void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
  */
 void find_culprit(const struct facts *f, struct verdict *v);
 
+/* What a row of the catalogue says goes into the culprit; its library stays. */
+void take_row(const struct culprit_row *row, struct culprit *c);
+
 /* "waits for the database" for io.db; NULL where the system call says it better. */
 const char *category_clause(const char *category);
 

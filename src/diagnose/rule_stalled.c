@@ -147,6 +147,8 @@ void explain_gc(const struct facts *f, struct verdict *v)
 	set_verdict(v, VERDICT_STALLED, f->looks > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM, "gc");
 	v->title = "collects garbage: that line is only where it began";
 	v->advice = row ? row->advice : "";
+	if (row)
+		take_row(row, &v->culprit);
 	stall_evidence(f, v);
 	add_evidence(v, "interpreter state", "gc.collecting in %zu of %zu looks", f->gc_looks,
 		     f->looks);

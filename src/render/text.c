@@ -247,6 +247,16 @@ static const char *const state_words[] = {"running", "ready", "pending", "cancel
 
 void text_waits(const struct snap_task *task, struct strbuf *out)
 {
+	static const char *const plain[][2] = {{"_asyncio.Task", "a task"},
+					       {"_asyncio.Future", "a future"},
+					       {"_GatheringFuture", "gather"}};
+
+	for (size_t i = 0; task->what && i < ARRAY_SIZE(plain); i++) {
+		if (strcmp(task->what, plain[i][0]) != 0)
+			continue;
+		strbuf_addstr(out, plain[i][1]);
+		return;
+	}
 	if (task->what)
 		strbuf_addstr(out, task->what);
 	else

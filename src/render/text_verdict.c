@@ -138,15 +138,22 @@ static void certainty(struct text *t, const struct verdict *v)
 	}
 }
 
+/* A private module of the standard library is no name that a reader would look for. */
+static bool is_private(const char *module)
+{
+	return module[0] == '_' || strstr(module, "._") != NULL;
+}
+
 static void library_line(struct text *t, const struct culprit *c)
 {
+	bool titled = c->title && is_private(c->library);
 	char line[256];
 
 	if (!c->library[0])
 		return;
-	snprintf(line, sizeof(line), "%s%s%s%s%s", c->library, c->title ? ": " : "",
-		 c->title ? c->title : "", c->leaf_title ? "; in it: " : "",
-		 c->leaf_title ? c->leaf_title : "");
+	snprintf(line, sizeof(line), "%s%s%s%s%s", titled ? "" : c->library,
+		 c->title && !titled ? ": " : "", c->title ? c->title : "",
+		 c->leaf_title ? "; in it: " : "", c->leaf_title ? c->leaf_title : "");
 	text_wrap(t, "  library    ", line);
 }
 

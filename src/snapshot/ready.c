@@ -58,6 +58,8 @@ static void count_handle(struct builder *b, uint64_t handle, struct snap_ready *
 
 	if (!aio_callback_read(b->py, handle, &callback))
 		return;
+	if (!callback.task && !callback.name[0])
+		return; /* the handle was used again while we read */
 	ready->sampled++;
 	task = callback.task ? addrmap_get(&b->task_map, callback.task) : ADDRMAP_NONE;
 	if (task != ADDRMAP_NONE)
