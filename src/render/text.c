@@ -130,6 +130,14 @@ static void first_line(struct text *t, const struct verdict *v)
 	strbuf_reset(&t->line);
 }
 
+/* Which python it is the version tells: its folders would take the room of the script. */
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
 static void command_line(struct text *t, const struct snap_loop *loop)
 {
 	const struct process *p = t->s->process;
@@ -137,7 +145,8 @@ static void command_line(struct text *t, const struct snap_loop *loop)
 	size_t room;
 
 	for (size_t i = 0; i < p->argc; i++)
-		strbuf_addf(&command, "%s%s", i ? " " : "", p->command[i]);
+		strbuf_addf(&command, "%s%s", i ? " " : "",
+			    i ? p->command[i] : base_name(p->command[i]));
 	strbuf_addf(&about, " (CPython 3.%d", t->s->minor);
 	if (t->s->micro >= 0)
 		strbuf_addf(&about, ".%d", t->s->micro);
