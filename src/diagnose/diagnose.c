@@ -70,9 +70,11 @@ static void measure(const struct facts *f, struct verdict *v)
 		v->same_callback = f->same_callback;
 }
 
-/* Whether what the loop does at the moment is to blame for anything. */
-static bool holds(enum verdict_id id)
+/* Whether what the loop did at the full look is to blame for anything. */
+static bool holds(const struct facts *f, enum verdict_id id)
 {
+	if (id == VERDICT_CHOPPY)
+		return f->held_now;
 	return id != VERDICT_HEALTHY && id != VERDICT_WAITING && id != VERDICT_BUSY;
 }
 
@@ -89,7 +91,7 @@ static void judge_loop(const struct snapshot *snap, uint32_t i, int64_t threshol
 		find_culprit(&f, v);
 	rules_loop(&f, v);
 	v->flags = flags_of_loop(&f);
-	if (!holds(v->id))
+	if (!holds(&f, v->id))
 		v->culprit = blank.culprit;
 }
 

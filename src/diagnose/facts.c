@@ -198,6 +198,14 @@ bool facts_late(const struct facts *f)
 	       aio_ns(f->loop->info.worst_late) >= f->threshold_ns;
 }
 
+bool facts_executor_full(const struct facts *f)
+{
+	const struct aio_loop *info = &f->loop->info;
+
+	return info->have_executor && info->executor_queued > 0 && !info->executor_idle &&
+	       info->executor_threads >= info->executor_max;
+}
+
 uint32_t find_frame(const struct snapshot *s, const struct snap_stack *stack, const char *file,
 		    const char *function)
 {

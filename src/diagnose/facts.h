@@ -56,6 +56,9 @@ void facts_of_loop(const struct snapshot *snap, uint32_t loop, int64_t threshold
 /* Late now or in a look: held for the threshold, or a timer overdue by it. */
 bool facts_late(const struct facts *f);
 
+/* Jobs wait for a thread of the default executor: it has all that it may have, and none is idle. */
+bool facts_executor_full(const struct facts *f);
+
 void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -14,13 +14,6 @@ static bool unowned(const struct facts *f)
 	return f->loop->unowned > 0;
 }
 
-static bool exec_full(const struct facts *f)
-{
-	const struct aio_loop *info = &f->loop->info;
-
-	return info->have_executor && info->executor_queued > 0 && info->executor_idle <= 0;
-}
-
 static bool debug_mode(const struct facts *f)
 {
 	return f->loop->info.debug;
@@ -53,10 +46,14 @@ static bool nested(const struct facts *f)
 unsigned flags_of_loop(const struct facts *f)
 {
 	static bool (*const tests[FLAG_COUNT])(const struct facts *f) = {
-		[FLAG_GROWING] = growing,	[FLAG_UNOWNED] = unowned,
-		[FLAG_EXEC_FULL] = exec_full,	[FLAG_DEBUG_MODE] = debug_mode,
-		[FLAG_MULTI_LOOP] = multi_loop, [FLAG_FD_LIMIT] = fd_limit,
-		[FLAG_ORPHAN] = orphan,		[FLAG_NESTED] = nested,
+		[FLAG_GROWING] = growing,
+		[FLAG_UNOWNED] = unowned,
+		[FLAG_EXEC_FULL] = facts_executor_full,
+		[FLAG_DEBUG_MODE] = debug_mode,
+		[FLAG_MULTI_LOOP] = multi_loop,
+		[FLAG_FD_LIMIT] = fd_limit,
+		[FLAG_ORPHAN] = orphan,
+		[FLAG_NESTED] = nested,
 	};
 	unsigned flags = 0;
 

@@ -125,9 +125,10 @@ void explain_choppy(const struct facts *f, struct verdict *v)
 	set_verdict(v, VERDICT_CHOPPY, f->all_window_s >= 2 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM,
 		    "");
 	v->title = "is held again and again, for short times";
-	v->advice = f->culprit->advice ? f->culprit->advice
-				       : "shorten what holds it, or move it off the loop; look "
-					 "again to see whether it is always the same line";
+	v->advice = "shorten what holds it, or move it off the loop; look again to see whether it "
+		    "is always the same line";
+	if (f->held_now && f->culprit->advice)
+		v->advice = f->culprit->advice;
 	if (f->worst_held_ns > v->lag_ns)
 		v->lag_ns = f->worst_held_ns;
 	v->episodes = f->episodes;
@@ -154,9 +155,15 @@ bool busy(const struct facts *f)
 void explain_busy(const struct facts *f, struct verdict *v)
 {
 	set_verdict(v, VERDICT_BUSY, CONFIDENCE_HIGH, "");
-	v->title = "is near saturation, and not late yet";
-	v->advice = "add workers or take work out of the loop before it is late: the next burst "
-		    "will make it so";
+	if (facts_late(f)) {
+		v->title = "is hardly ever idle, and late";
+		v->advice = "add workers or take work out of the loop; stallscope dump --for 3s "
+			    "tells whether its turns are held again and again";
+	} else {
+		v->title = "is near saturation, and not late yet";
+		v->advice = "add workers or take work out of the loop before it is late: the next "
+			    "burst will make it so";
+	}
 	add_evidence(v, "looks", "in select in %zu of %zu looks over %.0f ms", f->select_looks,
 		     f->all_looks, f->all_window_s * 1e3);
 	if (f->all_on_cpu >= 0)

@@ -177,19 +177,12 @@ static struct site worst_site(const struct facts *f)
 	return worst;
 }
 
-static bool executor_full(const struct facts *f)
-{
-	const struct aio_loop *info = &f->loop->info;
-
-	return info->have_executor && info->executor_queued > 0 && info->executor_idle <= 0;
-}
-
 static bool is_site(const struct facts *f, const struct site *site)
 {
 	if (!site->count)
 		return false;
 	if (!strcmp(site->row->category, "wait.executor") && site->count >= FEW_QUEUED &&
-	    executor_full(f))
+	    facts_executor_full(f))
 		return true;
 	return site->count * 2 >= site->of &&
 	       (site->of >= FEW_TASKS ||

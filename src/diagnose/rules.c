@@ -74,6 +74,12 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 	set_verdict(v, VERDICT_HEALTHY, f->looks > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM, "");
 	v->title = "the loop is healthy";
 	v->advice = "the loop is not the problem: see what the tasks wait on";
+	if (f->episodes) {
+		set_verdict(v, VERDICT_HEALTHY, CONFIDENCE_MEDIUM, "");
+		v->title = "the loop turns, but was held once while we looked";
+		v->advice = "look for longer to see whether that comes again: --for 3s";
+		v->episodes = f->episodes;
+	}
 	if (l->phase == SNAP_SELECT)
 		add_evidence(v, l->have_run ? "_run_once locals" : "/proc/PID/task/TID/syscall",
 			     "the loop waits in select");

@@ -323,8 +323,9 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 	char lag[32], next[32];
 	double left;
 
-	TEXT_LINE(t, "The event loop is healthy (lag %s). %u task%s.", duration(lag, v->lag_ns),
-		  l->tasks, l->tasks == 1 ? "" : "s");
+	TEXT_LINE(t, "The event loop %s (lag %s). %u task%s.",
+		  v->episodes ? "turns, but was held once while we looked" : "is healthy",
+		  duration(lag, v->lag_ns), l->tasks, l->tasks == 1 ? "" : "s");
 	if (l->phase != SNAP_SELECT)
 		return;
 	strbuf_addstr(&t->line, "  loop       waits in select");

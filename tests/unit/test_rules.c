@@ -349,8 +349,12 @@ static void holds_again_and_again(void **state)
 	v = judge(&w);
 	assert_int_equal(v.id, VERDICT_CHOPPY);
 	assert_int_equal(v.episodes, 3);
+	assert_int_equal(v.culprit.frame, SNAP_NONE);  /* the full look was of none of them */
 	w.looks[4].end_time = w.looks[7].end_time = 0; /* once is not again */
-	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_HEALTHY);
+	assert_int_equal(v.confidence, CONFIDENCE_MEDIUM);
+	assert_non_null(strstr(v.title, "held once"));
 }
 
 static void hardly_ever_in_select(void **state)
@@ -366,6 +370,10 @@ static void hardly_ever_in_select(void **state)
 		l->end_time = (double)l->clock_ns / 1e9 - 0.01;
 	}
 	assert_int_equal(judge(&w).id, VERDICT_BUSY);
+	assert_non_null(strstr(judge(&w).title, "not late"));
+	w.looks[3].end_time -= 0.1;
+	assert_null(strstr(judge(&w).title, "not late"));
+	w.looks[3].end_time += 0.1;
 	for (unsigned i = 1; i < 8; i += 2)
 		w.looks[i].end_time = 0;
 	for (unsigned i = 0; i < 8; i++)
@@ -430,6 +438,9 @@ static void flags_beside_the_verdict(void **state)
 	v = judge(&w);
 	assert_int_equal(v.flags,
 			 1u << FLAG_DEBUG_MODE | 1u << FLAG_EXEC_FULL | 1u << FLAG_FD_LIMIT);
+	w.loop.info.executor_max = 5; /* a thread for the job is about to be started */
+	w.loop.info.executor_threads = 4;
+	assert_int_equal(judge(&w).flags, 1u << FLAG_DEBUG_MODE | 1u << FLAG_FD_LIMIT);
 }
 
 int main(void)
