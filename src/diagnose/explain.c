@@ -49,23 +49,24 @@ static const struct explanation table[] = {
 	 "A callback of this loop runs a second event loop: nest_asyncio, or a synchronous "
 	 "client with a selector of its own. It looks idle, since it sits in epoll_wait, but the "
 	 "callback that started it has not returned.",
-	 "A second _run_once, or the select of another library, stands on the stack below a "
-	 "step of a task of this loop.",
+	 "A second _run_once, of another loop, stands on the stack below a callback of this "
+	 "loop.",
 	 "Make the caller async and await it instead of running a loop inside; use the async "
 	 "API of the client.",
 	 "loop.nested"},
 	{EXPLAIN_KIND, "STALLED", "gc", "it collects garbage",
 	 "The garbage collector of the interpreter runs, and takes long because it has many "
 	 "live objects to walk. The line of code where it happens to start is innocent.",
-	 "The interpreter says that it is collecting, its thread is on the CPU and its newest "
-	 "frame does not change between the looks.",
+	 "The interpreter says in at least four of five looks that it is collecting, and its "
+	 "thread is on the CPU.",
 	 "gc.freeze() after warm-up takes long-lived objects out of it; look for a leak of "
 	 "objects; or gc.disable() and collect at quiet times.",
 	 "cpu.gc"},
 
 	{EXPLAIN_VERDICT, "DEADLOCK", "", "the loop waits for what only it could do",
 	 "The thread of the loop waits for something that cannot happen before the loop runs "
-	 "again. It will not resolve by itself.",
+	 "again. It will not resolve by itself; a timeout of result() only ends it with an "
+	 "error.",
 	 "Both sides are read: what the thread of the loop waits for, and that its completion "
 	 "needs this very loop. Without that proof the verdict is STALLED.",
 	 "Restart the process, then fix the side that is yours: never wait synchronously, in the "
@@ -74,16 +75,16 @@ static const struct explanation table[] = {
 	{EXPLAIN_KIND, "DEADLOCK", "future", "Future.result() on the loop that completes it",
 	 "Future.result() was called in the thread of the loop, and the callback that would "
 	 "complete the future waits in the queue of this loop.",
-	 "The newest frames are those of concurrent.futures, and the queue of ready callbacks "
-	 "has the one that run_coroutine_threadsafe() left there.",
+	 "The newest frames are those of concurrent.futures, and what sets that future is a "
+	 "task of this loop, or the callback that run_coroutine_threadsafe() left in its queue.",
 	 "await asyncio.wrap_future(future), or await the coroutine directly; "
 	 "run_coroutine_threadsafe(...).result() is for other threads only.",
 	 "future.wait"},
 	{EXPLAIN_KIND, "DEADLOCK", "threads", "a lock whose holder waits for this loop",
-	 "The thread of the loop waits for a lock, event or queue, and the thread that would "
-	 "release it waits for this loop.",
-	 "The stack of the other thread stands in run_coroutine_threadsafe(...).result() or in "
-	 "a wait behind call_soon_threadsafe() of this loop.",
+	 "The thread of the loop waits for a lock, a job or the end of a thread, and the thread "
+	 "that has it, or is it, waits for this loop.",
+	 "The other thread stands in run_coroutine_threadsafe(...).result() of this loop, "
+	 "without a timeout; or a suspended task of this loop is inside the lock.",
 	 "Do not take thread locks in coroutines that other threads hold while they call into "
 	 "the loop; use asyncio.Lock, or release the lock before calling.",
 	 "lock.thread queue.thread"},
@@ -98,7 +99,7 @@ static const struct explanation table[] = {
 
 	{EXPLAIN_VERDICT, "STARVED", "", "the thread of the loop wants to run and may not",
 	 "The loop has work and its thread could run, but does not get the GIL, a CPU or its "
-	 "memory. The code of the loop is not at fault.",
+	 "memory. That is the greater cause, whatever its own callbacks cost.",
 	 "The thread is runnable or waits for the GIL in most looks, and yet gets little time "
 	 "on a CPU: schedstat counts both its time on a CPU and its time in the run queue.",
 	 "Find who takes it away: another thread of this process (gil), the limit of the "
@@ -109,8 +110,8 @@ static const struct explanation table[] = {
 	 "The thread of the loop waits for the GIL. Either one thread holds it through a long "
 	 "call that does not release it (a regular expression, json), or many threads that "
 	 "compute take turns.",
-	 "In at least half of the looks the futex that the thread waits in lies inside the GIL "
-	 "of its interpreter. The holder is named by the interpreter, and its stack is shown.",
+	 "In at least half of the looks the thread sleeps on a futex inside _PyRuntime, or says "
+	 "itself that it waits (3.15). The holder is named by the interpreter.",
 	 "Move the work of the holder into a process; for C calls see whether they can work in "
 	 "smaller pieces.",
 	 ""},
@@ -138,8 +139,9 @@ static const struct explanation table[] = {
 	{EXPLAIN_KIND, "STARVED", "mem", "its memory has to be read back from disk",
 	 "The pages that the thread needs are not in memory: the machine or the container swaps, "
 	 "or throws out program text to read it again.",
-	 "The thread is in state D waiting for a page, or has many major faults per second, or "
-	 "all tasks of the machine stall on memory (pressure).",
+	 "The loop is late, its thread is in state D or waits for a page, and there are more "
+	 "than 50 major faults per second; or all tasks stood for memory for 10 % of the time "
+	 "(pressure).",
 	 "Raise the memory limit, have fewer workers, find what grew; turn swap off for the "
 	 "container.",
 	 ""},
@@ -161,7 +163,7 @@ static const struct explanation table[] = {
 	 ""},
 	{EXPLAIN_KIND, "OVERLOADED", "retry", "they are attempts made again",
 	 "Attempts that failed are made again faster than they are worked off.",
-	 "Most of the tasks stand below a retry frame, and their number grows.",
+	 "More than half of the ready tasks, or of all, have a frame of a retry helper.",
 	 "Back off exponentially with jitter, bound the number of attempts, and stop asking a "
 	 "dependency that is down (circuit breaker).",
 	 "sleep.retry"},
@@ -191,15 +193,17 @@ static const struct explanation table[] = {
 	 "STALLED, only shorter.",
 	 "*"},
 	{EXPLAIN_VERDICT, "BUSY", "", "on time, but close to its limit",
-	 "The loop is on time, but has hardly any time left: its thread runs nearly always.",
-	 "The loop spent 90 % of the time or more in callbacks, and no hold reached the "
-	 "threshold.",
+	 "The loop has hardly any time left: its thread runs nearly always. A turn that was "
+	 "late is told with it.",
+	 "The thread ran or wanted to for 90 % of the time, or nine of ten looks or more found "
+	 "it outside select; no single callback, and no two long holds, explain it.",
 	 "Add workers before the load grows; see which coroutines cost most.", ""},
 	{EXPLAIN_VERDICT, "WAITING", "", "the loop is fine, its tasks pile up behind something",
 	 "The loop is on time. Most of its tasks wait for the same thing: a pool, a lock, an "
 	 "executor, a queue or a dependency. The kind is the category of that wait.",
-	 "At least 50 tasks, and half or more of them wait at one place, or the oldest has "
-	 "waited there for 5 seconds; the catalogue names the place.",
+	 "Half or more of at least 50 tasks wait at one place, which the catalogue names. Ten "
+	 "are enough where they queue for a pool, a lock, a semaphore, a full queue or an "
+	 "executor.",
 	 "Look at who holds the resource, not at the loop: its holders are among the tasks. "
 	 "Timeouts bound the wait, limits bound the pile.",
 	 "wait"},
@@ -214,14 +218,14 @@ static const struct explanation table[] = {
 	{EXPLAIN_VERDICT, "HEALTHY", "", "the loop is on time: look elsewhere",
 	 "The loop is on time: it returns to select in less than the threshold, and no timer is "
 	 "late. Slowness comes from somewhere else.",
-	 "Each look finds the loop in select, or in a turn that is younger than the threshold; "
-	 "the worst late timer is younger, too.",
+	 "The looks find the loop in select, or in turns that are younger than the threshold. "
+	 "One hold that was longer is told, with certainty medium.",
 	 "Look at what tasks wait for (the table of groups), at the peers, and at other "
 	 "processes of the service.",
 	 ""},
 	{EXPLAIN_VERDICT, "STOPPED", "", "the process is stopped by a signal",
 	 "The process got SIGSTOP or SIGTSTP, and no thread of it runs.",
-	 "The kernel shows its threads in state T.",
+	 "The kernel shows its main thread in state T.",
 	 "kill -CONT, and find who stopped it: a shell (Ctrl-Z), a supervisor, a debugger that "
 	 "went away.",
 	 ""},
@@ -259,7 +263,7 @@ static const struct explanation table[] = {
 	 "Look again later; when it stays so, the stack shows which module takes long.", "import"},
 	{EXPLAIN_KIND, "NO-LOOP", "finished", "it is shutting down",
 	 "The loop has ended and the process is shutting down.",
-	 "The interpreter is finalising, or its main thread joins the others at its end.",
+	 "Tasks were made and none is left, or the main thread joins the others at its end.",
 	 "When it stays so, a thread that is not a daemon keeps it: the stacks show which.", ""},
 	{EXPLAIN_KIND, "NO-LOOP", "other-loop", "it runs another kind of loop",
 	 "The process runs an event loop that is not asyncio's: gevent, trio, Twisted or an old "
@@ -281,12 +285,12 @@ static const struct explanation table[] = {
 	{EXPLAIN_FLAG, "UNOWNED", "", "tasks that nobody awaits",
 	 "Tasks were started and nobody waits for them: their errors are lost, and nothing "
 	 "bounds their number.",
-	 "No other task waits for them, no callback but their own is registered.",
+	 "No task waits for them, and no callback is registered with them.",
 	 "Keep them in a TaskGroup, or keep a reference and await them.", ""},
 	{EXPLAIN_FLAG, "EXEC-FULL", "", "the default executor has no free thread",
 	 "All threads of the default executor are busy and work is queued: to_thread(), "
 	 "run_in_executor() and name resolution wait.",
-	 "Its queue is not empty and no thread of it is idle.",
+	 "Its queue is not empty, it has all the threads that it may have, and none is idle.",
 	 "Look at what its threads do; use an executor of its own for slow work; set timeouts.",
 	 "wait.executor wait.dns"},
 	{EXPLAIN_FLAG, "DEBUG-MODE", "", "the loop is in debug mode",
@@ -305,7 +309,8 @@ static const struct explanation table[] = {
 	{EXPLAIN_FLAG, "ORPHAN", "", "tasks that nothing can wake up",
 	 "A task waits for a future that nothing can complete any more: a lost wake-up, or a "
 	 "callback that was thrown away.",
-	 "No timer, descriptor, executor job or other task refers to what it waits for.",
+	 "Every reference to the future is its waiters' own; or the lock is free, and who waits "
+	 "for it was not told.",
 	 "Look at the code that was to complete it: set the result in a finally, wait under a "
 	 "timeout.",
 	 ""},

@@ -52,8 +52,6 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
 	v->advice = "move the work of the thread that has it (its stack is below) into a process, "
 		    "or make its calls shorter";
 	v->culprit.holder = gil_holder(s, f->thread);
-	if (ns_to_s(v->lag_ns) < f->window_s)
-		v->lag_ns = aio_ns(f->window_s);
 	add_evidence(v, "/proc/PID/task/TID/syscall",
 		     "asleep on the GIL (futex in _PyRuntime) in %zu of %zu looks", f->gil_looks,
 		     f->looks);

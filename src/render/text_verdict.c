@@ -222,14 +222,15 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 	char line[256], turn[32], cost[32], each[64] = "";
 
 	if (v->callback_s >= 1e-3)
-		snprintf(each, sizeof(each), ", about %s each",
+		snprintf(each, sizeof(each), ", about %s each on average",
 			 duration(cost, aio_ns(v->callback_s)));
 	else if (v->callback_s >= 0)
-		snprintf(each, sizeof(each), ", about %.0f us each", v->callback_s * 1e6);
+		snprintf(each, sizeof(each), ", about %.0f us each on average",
+			 v->callback_s * 1e6);
 	if (l->run.have_batch)
 		snprintf(line, sizeof(line),
 			 "The loop turns, but one turn takes %s: %lld callbacks were ready at "
-			 "once%s. No single callback is slow.",
+			 "once%s.",
 			 duration(turn, aio_ns(v->turn_s)), (long long)l->run.ntodo, each);
 	else
 		snprintf(line, sizeof(line), "The loop turns, but one turn takes %s%s.",
@@ -347,8 +348,9 @@ static void starved_text(struct text *t, const struct snap_loop *l, const struct
 			 v->title);
 	else
 		snprintf(line, sizeof(line),
-			 "The event loop's thread %s. It is not late yet (lag %s).", v->title,
-			 late);
+			 "The event loop is kept from running: its thread %s. It is not late yet "
+			 "(lag %s).",
+			 v->title, late);
 	text_wrap(t, "", line);
 	suffering(t, l);
 }
