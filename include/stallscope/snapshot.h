@@ -291,7 +291,7 @@ struct snap_deadlock {
 	uint32_t n_threads;
 	uint64_t pool;			 /* of SQLAlchemy */
 	int64_t checked_out, pool_limit; /* limit -1: none */
-	uint32_t pool_holders;		 /* tasks of this loop with a connection or session */
+	uint32_t pool_holders;		 /* of these connections, with tasks of this loop */
 };
 
 struct snap_loop {

@@ -209,58 +209,97 @@ static uint64_t attr(struct builder *b, uint64_t object, const char *name)
 	return value;
 }
 
-/* The pool that a Connection, a Session or what the pool itself hands out belongs to; 0 none. */
-static uint64_t pool_of(struct builder *b, uint64_t object)
+static bool is_of_sqlalchemy(struct builder *b, uint64_t object, const char *class)
 {
 	const char *type = py_type_full_name(b->py, py_type(b->py, object));
 
-	if (rd_take(&b->py->rd) || strncmp(type, "sqlalchemy.", strlen("sqlalchemy.")) != 0)
+	return !rd_take(&b->py->rd) && !strncmp(type, "sqlalchemy.", strlen("sqlalchemy.")) &&
+	       str_ends_with(type, class);
+}
+
+/* What the pool has handed out to a Connection that is not closed; 0 none, or of another pool. */
+static uint64_t checkout_of(struct builder *b, uint64_t connection, uint64_t pool)
+{
+	uint64_t out = attr(b, connection, "_dbapi_connection");
+	bool is_out = out && !py_is_none(b->py, out);
+
+	if (rd_take(&b->py->rd) || !is_out ||
+	    attr(b, attr(b, connection, "engine"), "pool") != pool)
 		return 0;
-	if (str_ends_with(type, "._ConnectionFairy"))
-		return attr(b, object, "_pool");
-	if (str_ends_with(type, ".Session"))
-		return attr(b, attr(b, object, "bind"), "pool");
-	return str_ends_with(type, ".Connection") ? attr(b, attr(b, object, "engine"), "pool") : 0;
+	return out;
+}
+
+/* A Session has a connection only while it is in a transaction that has begun to use one. */
+static uint64_t checkout_of_session(struct builder *b, uint64_t session, uint64_t pool)
+{
+	uint64_t dict = attr(b, attr(b, session, "_transaction"), "_connections");
+	uint64_t key, value, out = 0;
+	struct py_iter it;
+	bool is_dict = dict && py_dict_begin(b->py, dict, &it);
+
+	while (is_dict && !out && py_iter_next(b->py, &it, &key, &value))
+		if (is_of_sqlalchemy(b, key, ".Connection"))
+			out = checkout_of(b, key, pool);
+	return rd_take(&b->py->rd) ? 0 : out;
+}
+
+/* The connection of this pool that an object has: each has one address, whoever has it. */
+static uint64_t checkout_in(struct builder *b, uint64_t object, uint64_t pool)
+{
+	uint64_t record;
+
+	if (is_of_sqlalchemy(b, object, ".Connection"))
+		return checkout_of(b, object, pool);
+	if (is_of_sqlalchemy(b, object, ".Session"))
+		return checkout_of_session(b, object, pool);
+	if (!is_of_sqlalchemy(b, object, "._ConnectionFairy") || attr(b, object, "_pool") != pool)
+		return 0;
+	record = attr(b, object, "_connection_record"); /* None: it was given back */
+	return record && !py_is_none(b->py, record) && !rd_take(&b->py->rd) ? object : 0;
 }
 
 /* In a variable, or where a with statement left its __exit__. */
-static bool has_connection(struct builder *b, const struct snap_frame *f, uint64_t pool)
+static void note_checkouts(struct builder *b, const struct snap_frame *f, uint64_t pool,
+			   struct addrmap *seen)
 {
 	struct py_frame frame;
 	size_t n_locals = 0,
 	       n = frame_of(b, f, &frame) ? python_slots(b->py, &frame, &n_locals) : 0;
-	bool has = false;
 
-	for (size_t i = 0; i < n && !has && !b->py->rd.failed; i++) {
-		uint64_t value = python_slot(b->py, &frame, i);
+	for (size_t i = 0; i < n && !b->py->rd.failed; i++) {
+		uint64_t value = python_slot(b->py, &frame, i), out;
 		uint64_t self = value ? py_method_self(b->py, value) : 0;
 
 		rd_take(&b->py->rd);
-		has = value && pool_of(b, self ? self : value) == pool;
+		out = value ? checkout_in(b, self ? self : value, pool) : 0;
+		if (out)
+			addrmap_put(seen, out, 0);
 	}
 	rd_take(&b->py->rd);
-	return has;
 }
 
-static uint32_t count_holders(struct builder *b, uint32_t loop, uint64_t pool, uint32_t limit)
+/* Connections of the pool that suspended tasks of the loop have: two may share one. */
+static uint32_t count_checkouts(struct builder *b, uint32_t loop, uint64_t pool)
 {
-	uint32_t holders = 0, left = SNAP_MAX_HOLDERS;
+	struct addrmap seen = ADDRMAP_INIT;
+	uint32_t left = SNAP_MAX_HOLDERS, n;
 
-	for (size_t i = 0; i < b->s->n_tasks && left && holders < limit; i++) {
+	for (size_t i = 0; i < b->s->n_tasks && left; i++) {
 		const struct snap_task *task = &b->s->tasks[i];
-		bool has = false;
 
 		if (task->loop != loop || task->state == SNAP_TASK_RUNNING)
 			continue;
 		left--;
-		for (uint32_t f = 0; f < task->stack.n && !has; f++) {
+		for (uint32_t f = 0; f < task->stack.n; f++) {
 			const struct snap_frame *frame = snap_frame_at(b->s, &task->stack, f);
 
-			has = snap_code_of(b->s, frame)->own && has_connection(b, frame, pool);
+			if (snap_code_of(b->s, frame)->own)
+				note_checkouts(b, frame, pool, &seen);
 		}
-		holders += has;
 	}
-	return holders;
+	n = (uint32_t)seen.used;
+	addrmap_deinit(&seen);
+	return n;
 }
 
 static void find_pool(struct builder *b, uint32_t index)
@@ -277,9 +316,7 @@ static void find_pool(struct builder *b, uint32_t index)
 	d->pool = pool.address;
 	d->checked_out = pool.checked_out;
 	d->pool_limit = pool.limit;
-	d->pool_holders = count_holders(b, index, pool.address,
-					pool.checked_out < UINT32_MAX ? (uint32_t)pool.checked_out
-								      : UINT32_MAX);
+	d->pool_holders = count_checkouts(b, index, pool.address);
 	/* its own timeout, 30 s unless said otherwise, ends it with an error */
 	if (pool.checked_out > 0 && d->pool_holders >= pool.checked_out)
 		d->kind = SNAP_DEADLOCK_POOL;

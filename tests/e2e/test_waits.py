@@ -207,16 +207,19 @@ def test_loop_with_a_clock_of_its_own(interpreter, state, verdict, tmp_path):
     assert dump(core)["verdict"] == verdict
 
 
-@pytest.mark.parametrize("state", ["pool", "pool-wait"])
-def test_pool(state):
+@pytest.mark.parametrize("state,kind,holders", [
+    ("pool", "pool", 3), ("pool-wait", "pool-wait", 2), ("pool-sessions", "pool", 3),
+    ("pool-closed", "pool-wait", 0), ("pool-idle", "pool-wait", 0)])
+def test_pool(state, kind, holders):
+    """Whose connections are out: one that was given back, and a session without one, are nobody's."""
     pytest.importorskip("sqlalchemy")
     with Target(ORDINARY, "waits.py", state) as target:
         settle()
         deadlock = dump(target.pid)["loops"][0]["deadlock"]
-        assert deadlock["kind"] == state
+        assert deadlock["kind"] == kind
         pool = deadlock["pool"]
         assert (pool["checked_out"], pool["limit"]) == (target.truth["checked_out"], target.truth["limit"])
-        assert pool["holders"] == (3 if state == "pool" else 2)
+        assert pool["holders"] == holders
 
 
 @pytest.mark.parametrize("state", ["resources", "lost", "orphan", "owners", "ready", "executor", "own", "threads"])

@@ -431,6 +431,39 @@ async def with_connection(engine):
     connection.close()
 
 
+async def without_connection(engine, how):
+    """A connection that was given back, a session that has none yet."""
+    if how == "closed":
+        connection = engine.connect()
+        connection.close()
+    else:
+        import sqlalchemy.orm
+        connection = sqlalchemy.orm.Session(engine)
+    await asyncio.sleep(SECONDS)
+    return connection
+
+
+async def with_session(engine):
+    import sqlalchemy.orm
+    with sqlalchemy.orm.Session(engine) as session:
+        session.execute(sqlalchemy.text("select 1"))
+        await asyncio.sleep(SECONDS)
+
+
+async def main_pool_of(*makers):
+    """Three connections: those that tasks do not have, somebody else has."""
+    import sqlalchemy
+    from sqlalchemy.pool import QueuePool
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool, pool_size=3, max_overflow=0,
+                                      pool_timeout=SECONDS)
+    tasks = [spawn(make(engine), "holder-%d" % i) for i, make in enumerate(makers)]
+    await asyncio.sleep(0.3)
+    KEPT.extend(engine.connect() for _ in range(3 - engine.pool.checkedout()))
+    truth.tell(STATE, checked_out=3, limit=3)
+    engine.connect()
+    return tasks
+
+
 async def main_pool(hold_all):
     import sqlalchemy
     from sqlalchemy.pool import QueuePool
@@ -460,6 +493,9 @@ STATES = {
     "own-clock-stalled": lambda: SinceStart().run_until_complete(main_own_clock(True)),
     "pool": lambda: asyncio.run(main_pool(True)),
     "pool-wait": lambda: asyncio.run(main_pool(False)),
+    "pool-sessions": lambda: asyncio.run(main_pool_of(*[with_session] * 3)),
+    "pool-closed": lambda: asyncio.run(main_pool_of(*[lambda e: without_connection(e, "closed")] * 3)),
+    "pool-idle": lambda: asyncio.run(main_pool_of(*[lambda e: without_connection(e, "session")] * 3)),
     "resources": lambda: asyncio.run(main_resources()),
     "lost": lambda: asyncio.run(main_lost()),
     "orphan": lambda: asyncio.run(main_orphan()),
