@@ -31,13 +31,21 @@ static bool stalled(const struct facts *f)
 	return f->held_now && !f->index_moved && (!f->turn_moved || first) && !one_of_many(f);
 }
 
-/* Which callback is held is certain when it is the first of its turn or was seen twice. */
+/*
+ * That this callback holds the loop is certain when it is the first of its turn, or did so for the
+ * threshold while we looked. Else those before it in the turn may have had most of the time.
+ */
 static enum confidence stall_confidence(const struct facts *f)
 {
-	if (f->looks > 1 && f->same_callback)
+	bool first = !f->loop->run.have_batch || f->loop->run.index == 0;
+	bool twice = f->looks > 1 && f->same_callback;
+
+	if (twice && (first || f->window_s * 1e9 >= (double)f->threshold_ns))
 		return CONFIDENCE_CERTAIN;
-	if (f->looks == 1 && f->loop->run.have_batch && f->loop->run.index == 0)
+	if (f->looks == 1 && f->loop->run.have_batch && first)
 		return CONFIDENCE_CERTAIN;
+	if (twice)
+		return CONFIDENCE_HIGH;
 	return f->held_is_lower ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM;
 }
 

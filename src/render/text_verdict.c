@@ -187,11 +187,13 @@ static void what_it_does(struct text *t, const struct snap_loop *l, const struct
 
 static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
+	bool alone = v->confidence == CONFIDENCE_CERTAIN || l->run.index <= 0;
 	char held[32];
 
-	TEXT_LINE(t, "The event loop has not run for %s%s. One callback holds it:",
+	TEXT_LINE(t, "The event loop has not run for %s%s. %s:",
 		  v->held_bound && !strcmp(v->held_bound, "lower") ? "at least " : "",
-		  duration(held, v->held_ns));
+		  duration(held, v->held_ns),
+		  alone ? "One callback holds it" : "Now this callback holds it");
 	culprit_lines(t, v);
 	what_it_does(t, l, v);
 	if (l->run.have_batch && l->run.index > 0)

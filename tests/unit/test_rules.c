@@ -226,6 +226,21 @@ static void held_world(struct world *w, const char *file, const char *function)
 	w->codes[0] = (struct snap_code){.function = function, .qualname = function, .file = file};
 }
 
+/* Of a turn that has been through other callbacks: they may have had most of the time. */
+static void not_the_first_of_its_turn(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	held(&w, 700 * MS);
+	look(&w, 0, 3, 5, 0);
+	look(&w, 20, 3, 5, 0);
+	assert_int_equal(judge(&w).confidence, CONFIDENCE_HIGH);
+	look(&w, 120, 3, 5, 0); /* this one alone held it for the threshold */
+	assert_int_equal(judge(&w).confidence, CONFIDENCE_CERTAIN);
+}
+
 static void at_a_prompt(void **state)
 {
 	struct world w;
@@ -455,6 +470,7 @@ int main(void)
 		cmocka_unit_test(gil_of_a_callback_that_computes),
 		cmocka_unit_test(clock_of_its_own),
 		cmocka_unit_test(what_runs_is_not_deadlocked),
+		cmocka_unit_test(not_the_first_of_its_turn),
 		cmocka_unit_test(at_a_prompt),
 		cmocka_unit_test(in_the_collector),
 		cmocka_unit_test(another_loop_inside),
