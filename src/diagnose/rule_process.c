@@ -152,12 +152,23 @@ static bool inherited(const struct snapshot *s)
 	return false;
 }
 
+static size_t stacks_unread(const struct snapshot *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_threads; i++)
+		n += s->threads[i].stack_failed;
+	return n;
+}
+
 void explain_no_loop(const struct facts *f, struct verdict *v)
 {
 	const struct snapshot *s = f->snap;
+	size_t unread = stacks_unread(s);
+	enum confidence confidence = unread ? CONFIDENCE_MEDIUM : CONFIDENCE_CERTAIN;
 	int other = -1;
 
-	set_verdict(v, VERDICT_NO_LOOP, CONFIDENCE_CERTAIN, "");
+	set_verdict(v, VERDICT_NO_LOOP, confidence, "");
 	v->title = "no asyncio event loop runs in any thread";
 	v->advice = "a child process may be the one with the loop, or the program has not started "
 		    "it; the stack below shows what the main thread does instead";
@@ -165,7 +176,7 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 		if (s->threads[i].is_python)
 			other = what_runs(s, &s->threads[i]);
 	if (other >= 0) {
-		set_verdict(v, VERDICT_NO_LOOP, CONFIDENCE_CERTAIN, others[other].kind);
+		set_verdict(v, VERDICT_NO_LOOP, confidence, others[other].kind);
 		v->title = others[other].title;
 		v->advice = advice_of(others[other].kind);
 		add_evidence(v, "frames", "%s() of %s", others[other].function, others[other].file);
@@ -173,7 +184,7 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 		v->title = "forked out of a running loop, and without one of its own";
 		add_evidence(v, "frames", "a _run_once frame, and no running loop in its thread");
 	} else if (ran_before(s)) {
-		set_verdict(v, VERDICT_NO_LOOP, CONFIDENCE_CERTAIN, "finished");
+		set_verdict(v, VERDICT_NO_LOOP, confidence, "finished");
 		v->title = "the event loop has ended";
 		v->advice = advice_of("finished");
 		add_evidence(v, "asyncio.tasks", "%lld tasks were made, none is left",
@@ -182,4 +193,7 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 	add_evidence(v, "sys.modules", "asyncio is %simported", s->asyncio_loaded ? "" : "not ");
 	add_evidence(v, "thread states", "%zu thread%s, none runs a loop", s->n_threads,
 		     s->n_threads == 1 ? "" : "s");
+	if (unread)
+		add_evidence(v, "frames", "the stacks of %zu of %zu threads could not be read",
+			     unread, s->n_threads);
 }

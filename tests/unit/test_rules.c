@@ -50,6 +50,9 @@ static void what_runs_without_a_loop(void **state)
 	w.codes[2].file = "/x/trio/_core/_run.py";
 	w.codes[2].function = "run";
 	assert_string_equal(judge(&w).kind, "other-loop");
+	assert_int_equal(judge(&w).confidence, CONFIDENCE_CERTAIN);
+	w.thread.stack_failed = true;
+	assert_int_equal(judge(&w).confidence, CONFIDENCE_MEDIUM);
 }
 
 /* ---- starved ------------------------------------------------------------------------------------
