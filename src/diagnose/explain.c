@@ -278,7 +278,8 @@ static const struct explanation table[] = {
 	 "Look again; when it stays so, stallscope doctor PID tells what cannot be read.", ""},
 
 	{EXPLAIN_FLAG, "GROWING", "", "the number of tasks grows",
-	 "Tasks are created faster than they end.", "The number of tasks rose from look to look.",
+	 "Tasks are created faster than they end.",
+	 "Between the first and the last look their number rose by more than it would by chance.",
 	 "Find the coroutine that grows in the table of groups, and bound how many of it may "
 	 "exist.",
 	 ""},

@@ -461,6 +461,25 @@ static void flags_beside_the_verdict(void **state)
 	assert_int_equal(judge(&w).flags, 1u << FLAG_DEBUG_MODE | 1u << FLAG_FD_LIMIT);
 }
 
+static void growing_beyond_chance(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	look(&w, 0, 0, 0, 0);
+	w.loop.growth = (struct snap_growth){.have_growth = true,
+					     .tasks_first = 100,
+					     .tasks_last = 120,
+					     .growth_per_s = 100}; /* within 200 ms */
+	assert_int_equal(judge(&w).flags, 0);
+	w.loop.growth.tasks_last = 190;
+	assert_int_equal(judge(&w).flags, 1u << FLAG_GROWING);
+	w.loop.growth.tasks_first = 1;
+	w.loop.growth.tasks_last = 9;
+	assert_int_equal(judge(&w).flags, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +503,7 @@ int main(void)
 		cmocka_unit_test(hardly_ever_in_select),
 		cmocka_unit_test(most_wait_in_one_place),
 		cmocka_unit_test(flags_beside_the_verdict),
+		cmocka_unit_test(growing_beyond_chance),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
