@@ -118,8 +118,8 @@ static const struct explanation table[] = {
 	{EXPLAIN_KIND, "STARVED", "cpu.throttled", "the container used up its CPU quota",
 	 "The CPU quota of the container is used up and the kernel stops all of its threads "
 	 "until the next period, even while the host is idle.",
-	 "The thread waits in the run queue, and nr_throttled in cpu.stat of its cgroup grew "
-	 "between the looks.",
+	 "The thread waits in the run queue, and in a fifth or more of the periods between the "
+	 "looks its cgroup was throttled (cpu.stat).",
 	 "Raise or remove the quota (limits.cpu), or have fewer threads that compute; fewer "
 	 "workers for the same quota.",
 	 ""},

@@ -87,13 +87,6 @@ bool starved_cpu(const struct facts *f)
 	       (double)f->runnable_looks >= runnable * (double)f->looks;
 }
 
-static bool throttled(const struct snapshot *s)
-{
-	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
-
-	return a->have_cpu_stat && b->have_cpu_stat && b->nr_throttled > a->nr_throttled;
-}
-
 static void explain_throttled(const struct snapshot *s, struct verdict *v)
 {
 	const struct snap_kernel *a = &s->kernel_first, *b = &s->kernel_last;
@@ -112,7 +105,7 @@ static void explain_throttled(const struct snapshot *s, struct verdict *v)
 
 void explain_starved_cpu(const struct facts *f, struct verdict *v)
 {
-	static const double stolen = 0.1;
+	static const double stolen = 0.1, throttled = 0.2; /* now and then is not the cause */
 	const struct snapshot *s = f->snap;
 
 	set_verdict(v, VERDICT_STARVED, CONFIDENCE_HIGH, "cpu.host");
@@ -122,7 +115,7 @@ void explain_starved_cpu(const struct facts *f, struct verdict *v)
 	add_evidence(v, "schedstat",
 		     "state R, but on CPU %.0f %%, waiting for a CPU %.0f %% of %.0f ms",
 		     f->on_cpu * 100, f->run_queue * 100, f->window_s * 1e3);
-	if (throttled(s)) {
+	if (snap_throttled_ratio(s) >= throttled) {
 		explain_throttled(s, v);
 	} else if (snap_steal_ratio(s) > stolen) {
 		set_verdict(v, v->id, v->confidence, "cpu.steal");

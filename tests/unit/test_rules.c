@@ -85,6 +85,8 @@ static void no_cpu_is_starved(void **state)
 	w.s.kernel_last = (struct snap_kernel){
 		.have_cpu_stat = true, .nr_periods = 7, .nr_throttled = 2, .throttled_us = 180000};
 	assert_string_equal(judge(&w).kind, "cpu.throttled");
+	w.s.kernel_last.nr_periods = 25; /* two of 20 do not explain it */
+	assert_string_equal(judge(&w).kind, "cpu.host");
 	w.s.kernel_last.nr_throttled = 0;
 	w.s.kernel_first.have_steal = w.s.kernel_last.have_steal = true;
 	w.s.kernel_last.total_ticks = 100;
