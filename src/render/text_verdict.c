@@ -185,14 +185,22 @@ static void what_it_does(struct text *t, const struct snap_loop *l, const struct
 		text_wait(t, l);
 }
 
+/* "at least 1.20 s" */
+static const char *held_for(char buf[48], const struct verdict *v)
+{
+	bool lower = v->held_bound && !strcmp(v->held_bound, "lower");
+	char held[32];
+
+	snprintf(buf, 48, "%s%s", lower ? "at least " : "", duration(held, v->held_ns));
+	return buf;
+}
+
 static void stalled_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	bool alone = v->confidence == CONFIDENCE_CERTAIN || l->run.index <= 0;
-	char held[32];
+	char held[48];
 
-	TEXT_LINE(t, "The event loop has not run for %s%s. %s:",
-		  v->held_bound && !strcmp(v->held_bound, "lower") ? "at least " : "",
-		  duration(held, v->held_ns),
+	TEXT_LINE(t, "The event loop has not run for %s. %s:", held_for(held, v),
 		  alone ? "One callback holds it" : "Now this callback holds it");
 	culprit_lines(t, v);
 	what_it_does(t, l, v);
@@ -206,10 +214,10 @@ static void stalled_text(struct text *t, const struct snap_loop *l, const struct
 
 static void deadlock_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
-	char held[32], line[256];
+	char held[48], line[256];
 
 	snprintf(line, sizeof(line), "The event loop has not run for %s, and it waits in vain: %s.",
-		 duration(held, v->held_ns), v->title);
+		 held_for(held, v), v->title);
 	text_wrap(t, "", line);
 	culprit_lines(t, v);
 	TEXT_LINE(t, "%s", "");
