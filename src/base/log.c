@@ -13,11 +13,6 @@ void log_set_level(enum log_level level)
 	current = level;
 }
 
-enum log_level log_get_level(void)
-{
-	return current;
-}
-
 /* One write for a line, so that lines of several processes do not mix. */
 void log_msg(enum log_level level, const char *fmt, ...)
 {
