@@ -170,6 +170,11 @@ static int64_t enough_ns(const struct snapshot *snap, uint32_t loop, const struc
 		return 250 * MS;
 	if (v->run_queue > 0.1)
 		return 110 * MS;
+	/* held for little more than the threshold, by others of its turn too: does this one last?
+	 */
+	if (v->id == VERDICT_STALLED && v->confidence < CONFIDENCE_CERTAIN && v->on_cpu > 0.1 &&
+	    v->held_ns < 300 * MS)
+		return 110 * MS;
 	return !strcmp(v->kind, "gc") ? 60 * MS : 15 * MS;
 }
 
