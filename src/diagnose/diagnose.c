@@ -115,13 +115,14 @@ static double window(uint64_t from, uint64_t to)
 static void count_looks(const struct snapshot *snap, struct diagnosis *d)
 {
 	size_t loops = snap->n_loops ? snap->n_loops : 1;
-	const struct snap_look *last = &snap->looks[snap->n_looks - 1];
+	uint64_t last;
 
 	d->n_looks = snap->n_looks ? snap->n_looks / loops : 1;
-	if (snap->n_looks > 1)
-		d->window_s = window(snap->looks[0].clock_ns, last->clock_ns);
-	if (snap->n_looks > 1)
-		d->since_s = window(snap->clock_ns, last->clock_ns);
+	if (snap->n_looks < 2)
+		return;
+	last = snap->looks[snap->n_looks - 1].clock_ns;
+	d->window_s = window(snap->looks[0].clock_ns, last);
+	d->since_s = window(snap->clock_ns, last);
 }
 
 struct diagnosis *diagnose(const struct snapshot *snap, const struct diagnose_options *options)
