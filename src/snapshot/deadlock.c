@@ -20,8 +20,9 @@ struct edge {
 };
 
 struct search {
-	struct addrmap queued; /* Future -> loop that has its callback in the ready queue */
-	bool queues_read;
+	struct addrmap queued;	/* Future -> loop that has its callback in the ready queue */
+	struct addrmap workers; /* Future -> thread that has its job at work */
+	bool queues_read, workers_read;
 };
 
 static uint32_t thread_of_ident(const struct builder *b, uint64_t ident)
@@ -97,31 +98,33 @@ static bool queued_in_loop(struct builder *b, struct search *search, struct edge
 	return true;
 }
 
-static bool is_worker(struct builder *b, uint32_t thread, uint64_t future)
+/* The outer frames of a worker thread have the item that it works on. */
+static void note_worker(struct builder *b, uint32_t thread, struct addrmap *workers)
 {
 	const struct snap_stack *stack = &b->s->threads[thread].stack;
 	struct py_frame frame;
+	uint64_t future;
 
 	for (uint32_t i = 0; i < stack->n && i < DEPTH_MAX; i++) {
 		const struct snap_frame *f = snap_frame_at(b->s, stack, stack->n - 1 - i);
 
-		if (!strcmp(snap_code_of(b->s, f)->function, "run") && frame_of(b, f, &frame) &&
-		    aio_work_item(b->py, &frame) == future)
-			return true;
+		if (strcmp(snap_code_of(b->s, f)->function, "run") != 0 || !frame_of(b, f, &frame))
+			continue;
+		future = aio_work_item(b->py, &frame);
+		if (future && addrmap_get(workers, future) == ADDRMAP_NONE)
+			addrmap_put(workers, future, thread);
 	}
-	return false;
 }
 
-static bool run_by_worker(struct builder *b, struct edge *e)
+/* All threads are gone through once, as the queues are. */
+static bool run_by_worker(struct builder *b, struct search *search, struct edge *e)
 {
-	for (uint32_t i = 0; i < b->n_py_threads; i++) {
-		if (!is_worker(b, i, e->block.future))
-			continue;
-		e->to = i;
-		e->proof = "the job that sets the Future runs in that thread";
-		return true;
-	}
-	return false;
+	for (uint32_t i = 0; i < b->n_py_threads && !search->workers_read; i++)
+		note_worker(b, i, &search->workers);
+	search->workers_read = true;
+	e->to = addrmap_get(&search->workers, e->block.future);
+	e->proof = "the job that sets the Future runs in that thread";
+	return e->to != ADDRMAP_NONE;
 }
 
 static void find_edge(struct builder *b, struct search *search, uint32_t thread, struct edge *e)
@@ -141,7 +144,7 @@ static void find_edge(struct builder *b, struct search *search, uint32_t thread,
 		b->s->threads[thread].waits_for_loop = e->loop;
 		b->s->threads[thread].waits_forever = e->block.forever;
 	} else {
-		run_by_worker(b, e);
+		run_by_worker(b, search, e);
 	}
 }
 
@@ -325,7 +328,7 @@ static void find_pool(struct builder *b, uint32_t index)
 void build_deadlocks(struct builder *b)
 {
 	struct edge *edges = mem_zalloc(b->n_py_threads + 1, sizeof(*edges));
-	struct search search = {ADDRMAP_INIT, false};
+	struct search search = {.queued = ADDRMAP_INIT, .workers = ADDRMAP_INIT};
 
 	for (size_t i = 0; i < b->s->n_threads; i++)
 		b->s->threads[i].waits_for_loop = SNAP_NONE;
@@ -337,5 +340,6 @@ void build_deadlocks(struct builder *b)
 		find_pool(b, i);
 	}
 	addrmap_deinit(&search.queued);
+	addrmap_deinit(&search.workers);
 	free(edges);
 }
