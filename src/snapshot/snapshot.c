@@ -5,7 +5,8 @@
 
 #include "builder.h"
 
-#define TRIES 12 /* whole retries of threads and loops when the target moved under us */
+#define TRIES	 12	   /* whole retries of threads and loops when the target moved under us */
+#define TRIES_NS 500000000 /* of thousands of threads, fewer */
 
 void build_problem(struct builder *b, const char *what, const char *where)
 {
@@ -172,7 +173,7 @@ static void forget_parts(struct builder *b)
 {
 	struct snapshot *s = b->s;
 
-	s->n_threads = s->n_loops = s->n_frames = s->n_problems = 0;
+	s->n_threads = s->n_loops = s->n_frames = s->n_problems = b->loop_frames = 0;
 	addrmap_clear(&b->loop_map);
 	addrmap_clear(&b->place_map);
 	free(b->interps);
@@ -221,12 +222,14 @@ static bool stacks_failed(const struct builder *b)
 
 static bool build_threads_retrying(struct builder *b, struct error *err)
 {
+	uint64_t begin = source_clock(b->py->rd.src);
+
 	for (int attempt = 1;; attempt++) {
 		bool ok = build_threads(b, err);
 
 		if (ok && !stacks_failed(b) && !between_iterations(b))
 			return true;
-		if (attempt == TRIES)
+		if (attempt == TRIES || source_clock(b->py->rd.src) - begin > TRIES_NS)
 			return ok;
 		b->s->retries++;
 		forget_parts(b);

@@ -7,7 +7,7 @@
 #include "stallscope/utf8.h"
 
 #define MANY_THREADS 64u	/* above, the dear facts are read of Python's threads only */
-#define FRAMES_MAX   (1u << 18) /* of all threads */
+#define FRAMES_MAX   (1u << 18) /* of all threads without a loop; of those with one as many */
 
 /* ---- Python threads ----------------------------------------------------------------------- */
 
@@ -78,11 +78,19 @@ static void find_loops(struct builder *b, const struct py_thread *t, uint32_t th
 	b->s->threads[thread].loop = outer;
 }
 
+/* Deep stacks of other threads must not leave the loops' own without room. */
+static size_t room_for(const struct builder *b, const struct py_thread *t)
+{
+	size_t used = t->running_loop ? b->loop_frames : b->s->n_frames - b->loop_frames;
+	size_t room = used < FRAMES_MAX ? FRAMES_MAX - used : 0;
+
+	return room < PY_MAX_FRAMES ? room : PY_MAX_FRAMES;
+}
+
 static void build_thread(struct builder *b, const struct py_thread *t)
 {
 	struct snap_thread *thread = array_push(&b->s->threads, &b->s->n_threads, &b->threads_cap);
 	uint32_t index = (uint32_t)(b->s->n_threads - 1);
-	size_t room = b->s->n_frames < FRAMES_MAX ? FRAMES_MAX - b->s->n_frames : 0;
 	bool truncated;
 	size_t n;
 
@@ -94,11 +102,11 @@ static void build_thread(struct builder *b, const struct py_thread *t)
 	thread->waits_for_gil = t->waits_for_gil;
 	thread->os.ns_tid = t->tid;
 	thread->stack_failed =
-		!python_stack(b->py, t->tstate, b->frames,
-			      room < PY_MAX_FRAMES ? room : PY_MAX_FRAMES, &n, &truncated, NULL);
+		!python_stack(b->py, t->tstate, b->frames, room_for(b, t), &n, &truncated, NULL);
 	if (thread->stack_failed)
 		build_problem(b, "the stack of a thread changed while it was read", "thread");
 	thread->stack = build_stack(b, b->frames, n, truncated);
+	b->loop_frames += t->running_loop ? n : 0;
 	find_loops(b, t, index, n);
 }
 
