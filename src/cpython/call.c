@@ -236,13 +236,14 @@ static bool tell_operator(const struct call_site *site, struct py_call *ret)
 	struct python *py = site->py;
 	size_t op = operator_of(instr);
 	uint64_t left = value(site, instr->depth - 2), right = value(site, instr->depth - 1);
-	int n;
+	char words[2][41];
 
 	if (op == SIZE_MAX || !left || !right)
 		return false;
-	n = snprintf(ret->text, sizeof(ret->text), "%.40s %s ", type_word(py, left),
-		     operators[op].symbol);
-	snprintf(ret->text + n, sizeof(ret->text) - (size_t)n, "%.40s", type_word(py, right));
+	utf8_copy(words[0], sizeof(words[0]), type_word(py, left));
+	utf8_copy(words[1], sizeof(words[1]), type_word(py, right));
+	snprintf(ret->text, sizeof(ret->text), "%s %s %s", words[0], operators[op].symbol,
+		 words[1]);
 	if (py_type(py, left) == py_type(py, right))
 		call_name_method(py, left, operators[op].method, ret);
 	return !py->rd.failed;
@@ -334,11 +335,12 @@ static bool tell_extend(const struct call_site *site, struct py_call *ret)
 	const struct instr *instr = &site->bytecode.v[site->at];
 	bool list = instr->kind == OP_EXTEND_LIST;
 	uint64_t rest = value(site, instr->depth - 1);
+	char word[81];
 
 	if (!rest)
 		return false;
-	snprintf(ret->text, sizeof(ret->text), list ? "[*%.80s]" : "{*%.80s}",
-		 type_word(site->py, rest));
+	utf8_copy(word, sizeof(word), type_word(site->py, rest));
+	snprintf(ret->text, sizeof(ret->text), list ? "[*%s]" : "{*%s}", word);
 	utf8_copy(ret->names[0], sizeof(ret->names[0]),
 		  list ? "builtins!list.extend" : "builtins!set.update");
 	ret->n_names = 1;

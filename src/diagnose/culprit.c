@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "facts.h"
+#include "stallscope/utf8.h"
 
 /* ---- clauses -------------------------------------------------------------------------------- */
 
@@ -105,10 +106,22 @@ static bool wins(const struct culprit_row *row)
 static void name_library(const struct snapshot *s, uint32_t frame, struct culprit *c)
 {
 	const char *file = s->codes[s->frames[frame].code].file;
+	char module[512];
 
-	culprits_module(file, c->library, sizeof(c->library));
+	culprits_module(file, module, sizeof(module));
 	if (strstr(file, "-packages/"))
-		c->library[strcspn(c->library, ".")] = 0;
+		module[strcspn(module, ".")] = 0;
+	utf8_copy(c->library, sizeof(c->library), module);
+}
+
+/* The module in a call's name, up to its first package. */
+static void name_library_of_call(const char *name, struct culprit *c)
+{
+	char module[PY_CALL_TEXT];
+
+	utf8_copy(module, sizeof(module), name);
+	module[strcspn(module, ".!")] = 0;
+	utf8_copy(c->library, sizeof(c->library), module);
 }
 
 /*
@@ -213,8 +226,7 @@ static void name_unknown(const struct facts *f, uint32_t inner, struct culprit *
 	if (inner) {
 		name_library(f->snap, c->slice.first + inner - 1, c);
 	} else if (f->thread->have_call && call->n_names && !call->implied) {
-		snprintf(c->library, sizeof(c->library), "%.*s", (int)strcspn(call->names[0], ".!"),
-			 call->names[0]);
+		name_library_of_call(call->names[0], c);
 	}
 }
 
@@ -238,8 +250,7 @@ static void find_library(const struct facts *f, uint32_t inner, struct culprit *
 		if (package != SNAP_NONE)
 			name_library(f->snap, package, c);
 		else
-			snprintf(c->library, sizeof(c->library), "%.*s",
-				 (int)strcspn(c->leaf_name + 6, ".!"), c->leaf_name + 6);
+			name_library_of_call(c->leaf_name + strlen("ccall "), c);
 		return;
 	}
 	if (outer < c->slice.n &&
@@ -278,8 +289,7 @@ void find_culprit(const struct facts *f, struct verdict *v)
 		return;
 	inner = own_frame(s, &c->slice);
 	c->leaf = c->slice.first;
-	snprintf(c->leaf_name, sizeof(c->leaf_name), "%s",
-		 s->codes[s->frames[c->leaf].code].qualname);
+	utf8_copy(c->leaf_name, sizeof(c->leaf_name), s->codes[s->frames[c->leaf].code].qualname);
 	if (inner < c->slice.n)
 		c->frame = c->slice.first + inner;
 	find_library(f, inner, c);

@@ -234,17 +234,16 @@ static void culprit_stack(struct text *t, const struct verdict *v)
 
 static void thread_stack(struct text *t, uint32_t index, const char *does)
 {
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 	const struct snap_thread *thread;
-	char line[300];
 
 	if (index == SNAP_NONE)
 		return;
 	thread = &t->s->threads[index];
 	TEXT_LINE(t, "%s", "");
-	snprintf(line, sizeof(line),
-		 "Stack (thread %s/%d, which %s, newest last):", text_thread_name(thread),
-		 thread->os.tid, does);
-	text_wrap(t, "", line);
+	strbuf_addf(&line, "Stack (thread %s/%d, which %s, newest last):", text_thread_name(thread),
+		    thread->os.tid, does);
+	text_wrap(t, "", line.data);
 	stack_text(t, &thread->stack, NULL);
 }
 

@@ -9,7 +9,8 @@ import pytest
 
 from conftest import ORDINARY, PROGRAM, Target, settle
 
-STATES = ["ready-ring", "waiters-ring", "timers-size", "timers-endless", "gather-ring", "names", "deep-threads"]
+STATES = ["ready-ring", "waiters-ring", "timers-size", "timers-endless", "gather-ring", "names", "long-names",
+          "deep-threads"]
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 
 

@@ -66,6 +66,10 @@ async def ring(tasks, i):
     await asyncio.gather(*(tasks[(i + k) % len(tasks)] for k in range(1, 30)))
 
 
+def hold():
+    time.sleep(SECONDS)
+
+
 async def main():
     loop = asyncio.get_running_loop()
     lock, tasks = asyncio.Lock(), []
@@ -87,6 +91,12 @@ async def main():
     elif STATE == "names":
         evil_names(loop)
         await asyncio.sleep(0.01)
+    elif STATE == "long-names":
+        threading.current_thread().name = "a" + "\u00e9" * 200
+        hold.__code__ = hold.__code__.replace(co_name="a" + "\u00e9" * 200, **(
+            {"co_qualname": "a" + "\u00e9" * 200} if sys.version_info >= (3, 11) else {}))
+        truth.tell(STATE, "STALLED")
+        hold()
     elif STATE == "deep-threads":
         deep_threads()
     truth.tell(STATE, "STALLED")

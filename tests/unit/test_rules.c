@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "diagnose_world.h"
+#include "stallscope/utf8.h"
 
 /* ---- held from outside --------------------------------------------------------------------------
  */
@@ -316,6 +317,56 @@ static void who_and_what(void **state)
 	assert_int_equal(v.culprit.frame, 0);
 }
 
+static bool is_utf8(const char *text)
+{
+	uint32_t cp;
+
+	for (size_t len = strlen(text), i = 0; i < len;) {
+		i += utf8_decode(text + i, len - i, &cp);
+		if (cp == UTF8_BAD)
+			return false;
+	}
+	return true;
+}
+
+/* n times e with an acute accent, which are two bytes, after a prefix. */
+static const char *accents(char *buf, const char *prefix, size_t n)
+{
+	strcpy(buf, prefix);
+	for (size_t i = 0; i < n; i++)
+		strcat(buf, "\xc3\xa9");
+	return buf;
+}
+
+/* What does not fit is cut between characters, wherever the end falls. */
+static void long_names_stay_utf8(void **state)
+{
+	static const char *const prefixes[] = {"", "a"};
+	char qualname[600], path[600], name[600];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		struct world w;
+		struct verdict v;
+
+		init(&w);
+		held(&w, 500 * MS);
+		look(&w, 0, 0, 1, 0);
+		w.codes[0].qualname = accents(qualname, prefixes[i], 200);
+		accents(path, "/usr/lib/python3/dist-packages/", 0);
+		w.codes[0].file = strcat(path, accents(name, prefixes[i], 200));
+		v = judge(&w);
+		assert_true(v.culprit.leaf_name[0] && is_utf8(v.culprit.leaf_name));
+		assert_true(v.culprit.library[0] && is_utf8(v.culprit.library));
+		w.thread.have_call = true;
+		w.thread.call.n_names = 1;
+		w.thread.call.names[0] = accents(name, prefixes[i], 60);
+		w.codes[0].own = true;
+		v = judge(&w);
+		assert_true(v.culprit.library[0] && is_utf8(v.culprit.library));
+	}
+}
+
 static void the_library_outside_is_not_to_blame(void **state)
 {
 	struct world w;
@@ -499,6 +550,7 @@ int main(void)
 		cmocka_unit_test(in_the_collector),
 		cmocka_unit_test(another_loop_inside),
 		cmocka_unit_test(who_and_what),
+		cmocka_unit_test(long_names_stay_utf8),
 		cmocka_unit_test(the_library_outside_is_not_to_blame),
 		cmocka_unit_test(own_threads_compute),
 		cmocka_unit_test(holds_again_and_again),
