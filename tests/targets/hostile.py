@@ -67,7 +67,8 @@ async def ring(tasks, i):
 
 
 def hold():
-    time.sleep(SECONDS)
+    for _ in range(1 << 40):
+        pass
 
 
 async def main():
@@ -93,9 +94,9 @@ async def main():
         await asyncio.sleep(0.01)
     elif STATE == "long-names":
         threading.current_thread().name = "a" + "\u00e9" * 200
-        hold.__code__ = hold.__code__.replace(co_name="a" + "\u00e9" * 200, **(
-            {"co_qualname": "a" + "\u00e9" * 200} if sys.version_info >= (3, 11) else {}))
-        truth.tell(STATE, "STALLED")
+        hold.__code__ = hold.__code__.replace(co_name="\u00e9" * 200, **(
+            {"co_qualname": "\u00e9" * 200} if sys.version_info >= (3, 11) else {}))
+        truth.tell(STATE)  # it computes: on a machine that is busy it is STARVED
         hold()
     elif STATE == "deep-threads":
         deep_threads()
