@@ -73,8 +73,8 @@ static void name_overload(const struct facts *f, const struct snap_ready *ready,
 		v->title = "retries: more of them start than end";
 		v->advice = "fewer retries with longer, random pauses, and a circuit breaker: what "
 			    "they call is down or too slow";
-		add_evidence(v, "_ready", "%u of %u sampled are inside a retry", ready->under_retry,
-			     n);
+		add_evidence(v, "frames", "%u of %u tasks are inside a retry", f->loop->under_retry,
+			     f->loop->tasks);
 	} else if (f->loop->info.timers_late > LATE_TIMERS) {
 		set_verdict(v, v->id, v->confidence, "timers");
 		v->title = "more timers are due than the loop can serve";
@@ -108,8 +108,7 @@ void explain_overloaded(const struct facts *f, struct verdict *v)
 	if (f->looks > 1)
 		add_evidence(v, "looks", "the callback changed between %zu looks in %.0f ms",
 			     f->looks, f->window_s * 1e3);
-	if (f->loop->ready.have)
-		name_overload(f, &f->loop->ready, v);
+	name_overload(f, &f->loop->ready, v);
 }
 
 /* ---- choppy ------------------------------------------------------------------------------------

@@ -342,7 +342,7 @@ burning("cpu.stacks", "cpu.python", "traceback")
 burning("cpu.inspect_stack", "cpu.python", "inspect")
 burning("cpu.sorting_with_key", "cpu.python", also=("<lambda>",))
 burning("cpu.gc_collect", "gc", core=True, settle=1)
-burning("cpu.gc_automatic", "gc cpu.python", settle=1)
+burning("cpu.gc_automatic", "gc cpu.gc cpu.python", settle=1)
 burning("cpu.urandom", "cpu.*")
 
 # ---- clients that Debian packages -------------------------------------------------------------------
