@@ -220,11 +220,13 @@ static int dump_layout(const struct target *t, const char *path)
 
 static int examine(const struct options *o, const char *argument)
 {
+	cleanup_strbuf struct strbuf name = STRBUF_INIT;
 	struct target t, with_python;
 	struct error err;
 	int status;
 
-	printf("\n%s\n", argument);
+	utf8_add_safe(&name, argument, strlen(argument), 4096);
+	printf("\n%s\n", name.data);
 	if (!target_open(argument, true, &t, &err))
 		return fail("process", &err);
 	describe_process(t.proc);

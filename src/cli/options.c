@@ -10,9 +10,11 @@
 
 #include "cli.h"
 #include "config.h"
+#include "stallscope/cleanup.h"
 #include "stallscope/utf8.h"
 
-#define MS INT64_C(1000000)
+#define MS	    INT64_C(1000000)
+#define VALUE_CHARS 200u /* of what was given, in a message */
 
 enum {
 	DUMP = 1 << COMMAND_DUMP,
@@ -311,9 +313,20 @@ static int find_command(const char *word)
 
 static bool wrong_value(enum option_id id, const char *value)
 {
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+
+	utf8_add_safe(&safe, value, strlen(value), VALUE_CHARS);
 	fprintf(stderr, "stallscope: --%s takes %s, not '%s'\n  %s\n", rows[id].name,
-		rows[id].argument, value, rows[id].help);
+		rows[id].argument, safe.data, rows[id].help);
 	return false;
+}
+
+static int too_many(const char *target)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+
+	utf8_add_safe(&safe, target, strlen(target), VALUE_CHARS);
+	return usage_error("too many processes at '%s'", safe.data);
 }
 
 static bool parse_options(int argc, char **argv, const char *word, struct options *o, int *status)
@@ -372,7 +385,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 	for (int i = optind; i < argc; i++) {
 		if (add_target(&o, argv[i]))
 			continue;
-		*status = usage_error("too many processes at '%s'", argv[i]);
+		*status = too_many(argv[i]);
 		return false;
 	}
 	if (!o.n_targets && o.command == COMMAND_DUMP) {

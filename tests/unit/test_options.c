@@ -242,6 +242,7 @@ static void test_targets(void **state)
 	assert_ends("dump", 2, "name a process");
 	assert_ends("-f json", 2, "name a process");
 	assert_ends("-p x", 2, "--pid takes PID, not 'x'");
+	assert_ends("-p \x1b[31m", 2, "--pid takes PID, not '\\x1b[31m'");
 	assert_ends("--pid -1", 2, "--pid takes PID");
 	assert_ends("-p", 2, "requires an argument");
 }
