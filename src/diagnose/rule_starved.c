@@ -80,11 +80,11 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
  */
 bool starved_cpu(const struct facts *f)
 {
-	static const double queued = 0.3, runnable = 0.8, window_s = 0.19;
+	static const double queued = 0.3, mostly = 0.5, runnable = 0.8, window_s = 0.19;
 
 	return (facts_late(f) || f->window_s >= window_s) && f->looks > 1 && f->on_cpu >= 0 &&
 	       f->on_cpu < ON_CPU_RATIO && f->run_queue > queued && !late_by_itself(f) &&
-	       (double)f->runnable_looks >= runnable * (double)f->looks;
+	       ((double)f->runnable_looks >= runnable * (double)f->looks || f->run_queue >= mostly);
 }
 
 static void explain_throttled(const struct snapshot *s, struct verdict *v)

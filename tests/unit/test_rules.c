@@ -108,10 +108,14 @@ static void some_cpu_is_not_starved(void **state)
 	assert_int_equal(judge(&w).id, VERDICT_STALLED);
 	init(&w);
 	held(&w, 700 * MS);
-	runnable(&w, 6, 2, 18);
+	runnable(&w, 6, 2, 7); /* it sleeps for the greater part */
 	for (unsigned i = 2; i < 6; i++)
 		w.looks[i].state = 'S';
 	assert_int_equal(judge(&w).id, VERDICT_STALLED);
+	runnable(&w, 0, 0, 0);
+	for (unsigned i = 0; i < 6; i++)
+		w.looks[i].run_queue_ns *= 2; /* it waits for the greater part, whenever we look */
+	assert_int_equal(judge(&w).id, VERDICT_STARVED);
 }
 
 static void page_faults_starve(void **state)
