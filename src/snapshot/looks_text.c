@@ -149,12 +149,11 @@ static bool take_line(struct snapshot *snap, const char *line, bool *first_kerne
 	return true;
 }
 
-bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text)
+static bool take_lines(struct snapshot *snap, const struct strbuf *text)
 {
 	const char *at = text->data, *end;
 	bool first_kernel = true;
 
-	snap->n_looks = 0;
 	for (; *at; at = end + 1) {
 		char line[LINE_MAX_BYTES]; /* sscanf() would go on in the next one */
 		size_t len;
@@ -169,4 +168,25 @@ bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text)
 			return false;
 	}
 	return true;
+}
+
+/* All of the series or none of it: half of one would tell of a time that was not looked at. */
+bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text)
+{
+	struct snap_kernel first = snap->kernel_first, last = snap->kernel_last;
+	struct snap_look *looks = snap->looks;
+	size_t n = snap->n_looks;
+
+	snap->looks = NULL;
+	snap->n_looks = 0;
+	if (take_lines(snap, text)) {
+		free(looks);
+		return true;
+	}
+	free(snap->looks);
+	snap->looks = looks;
+	snap->n_looks = n;
+	snap->kernel_first = first;
+	snap->kernel_last = last;
+	return false;
 }
