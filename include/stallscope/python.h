@@ -166,6 +166,9 @@ struct py_position python_position(const struct python *py, uint32_t code, int32
 /* Value of a local variable (cells looked through), 0 when unbound or absent. */
 uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name);
 
+/* Where the frame has that variable: an address, 0 when it has none of that name. */
+uint64_t python_local_slot(struct python *py, const struct py_frame *frame, const char *name);
+
 /*
  * The slots of a frame that does not run (a suspended coroutine's): variables first, *n_locals
  * of them, then the value stack. 0 when they are not known. A slot is an object or 0.

@@ -26,15 +26,17 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 #define OBJECT	  32u /* bytes of an int or a float that are read */
 #define TRIES	  16  /* a callback is hardly shorter than one of them */
 
-static bool locals_unchanged(struct python *py, const struct py_frame *frame)
+static bool slot_unchanged(struct python *py, const struct py_frame *frame, const char *name)
 {
-	return source_unchanged(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
+	uint64_t slot = python_local_slot(py, frame, name);
+
+	return slot && source_unchanged(py->rd.src, slot, 8);
 }
 
 /*
  * A number of the loop's. It is an object, and one that the loop has let go of may be another's
- * by the time that it is read: it holds when the variables still are what they were before. What
- * is not kept is not saved either: a recording has the variables and the objects of one moment.
+ * by the time that it is read: it holds when the variable still is that object afterwards. What
+ * does not hold is not kept, so a recording has the variable and the object of one moment.
  */
 static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
 			 double *ret)
@@ -44,14 +46,13 @@ static bool local_number(struct python *py, const struct py_frame *frame, const 
 
 		if (!value)
 			return false;
-		if (attempt)
-			source_reread(py->rd.src, value, OBJECT);
+		source_reread(py->rd.src, value, OBJECT);
 		if (!py_number(py, value, ret))
 			*ret = NAN;
-		if (locals_unchanged(py, frame))
-			return !rd_take(&py->rd) && isfinite(*ret);
 		rd_take(&py->rd); /* gone, and something else by now */
-		source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
+		if (slot_unchanged(py, frame, name))
+			return isfinite(*ret);
+		source_reread(py->rd.src, python_local_slot(py, frame, name), 8);
 	}
 	return false;
 }
@@ -66,15 +67,12 @@ static void read_timeout(struct python *py, const struct py_frame *frame, struct
 	run->have_timeout = run->timeout_none || local_number(py, frame, "timeout", &run->timeout);
 }
 
-/* ntodo and handle are of the moment at which i was read. */
+/* i moves with each callback, and may do so faster than it can be read: then it stays 0. */
 static void read_batch(struct python *py, const struct py_frame *frame, struct aio_run *run)
 {
 	static const double sane = 1e12;
 	double number = -1, index = 0;
 
-	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
-	if (!is_nest(&py->codes[frame->code]) && !local_number(py, frame, "i", &index))
-		index = 0;
 	run->handle = python_local(py, frame, "handle");
 	if (run->handle && !py->rd.failed && py_is_none(py, run->handle))
 		run->handle = 0;
@@ -83,14 +81,15 @@ static void read_batch(struct python *py, const struct py_frame *frame, struct a
 		run->ntodo = run->have_batch;
 		return;
 	}
-	run->have_batch = py_number(py, python_local(py, frame, "ntodo"), &number) && number >= 0 &&
-			  number <= sane;
+	run->have_batch =
+		local_number(py, frame, "ntodo", &number) && number >= 0 && number <= sane;
 	if (!run->have_batch) {
 		run->handle = 0;
 		return;
 	}
 	run->ntodo = (int64_t)number;
-	if (index >= 0 && index < number)
+	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
+	if (local_number(py, frame, "i", &index) && index >= 0 && index < number)
 		run->index = (int64_t)index;
 }
 
@@ -99,21 +98,23 @@ bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_ru
 {
 	for (int attempt = 0; attempt < TRIES; attempt++) {
 		struct aio_run run = {.frame = frame->address};
-		uint64_t turn = python_local(py, frame, "end_time");
 
 		run.loop = python_local(py, frame, "self");
 		read_timeout(py, frame, &run);
-		run.have_end_time = turn && local_number(py, frame, "end_time", &run.end_time);
+		run.have_end_time = local_number(py, frame, "end_time", &run.end_time);
 		if (run.have_end_time) {
 			run.have_start = local_number(py, frame, "t0", &run.start);
 			read_batch(py, frame, &run);
 		}
 		if (rd_take(&py->rd) || !run.loop)
 			return false;
-		if (python_local(py, frame, "end_time") != turn)
-			continue;
-		*ret = run;
-		return true;
+		/* unbound it is in select; bound and not to be read it is neither */
+		if (slot_unchanged(py, frame, "end_time") &&
+		    run.have_end_time == (python_local(py, frame, "end_time") != 0)) {
+			*ret = run;
+			return true;
+		}
+		source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
 	}
 	return false;
 }

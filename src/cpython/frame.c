@@ -207,17 +207,23 @@ static size_t remembered_index(struct python *py, uint32_t code, const char *nam
 	return index;
 }
 
-uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name)
+uint64_t python_local_slot(struct python *py, const struct py_frame *frame, const char *name)
 {
-	uint64_t value;
 	size_t index;
 
 	if (frame->code == UINT32_MAX || py->rd.failed)
 		return 0;
 	index = remembered_index(py, frame->code, name);
-	if (index == SIZE_MAX)
+	return index == SIZE_MAX ? 0 : frame->locals + 8 * index;
+}
+
+uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name)
+{
+	uint64_t slot = python_local_slot(py, frame, name), value;
+
+	if (!slot)
 		return 0;
-	value = rd_u64(&py->rd, frame->locals + 8 * index) & py->ops->ref_mask;
+	value = rd_u64(&py->rd, slot) & py->ops->ref_mask;
 	if (value && !py->rd.failed && py_type(py, value) == py->types.cell && py->types.cell)
 		value = get_u64(py, value, F_CELL_REF);
 	return value;
