@@ -247,6 +247,8 @@ bool process_reread_maps(struct source *src, struct process *proc, struct error 
 
 	if (!source_proc(src, "maps", &text, err))
 		return error_add(err, "reading the memory map");
+	if (text->len == 0 && source_is_recorded(src))
+		return error_set(err, ERR_BAD_FILE, "the core has no memory map");
 	if (text->len == 0)
 		return error_set(err, ERR_GONE, "process %d has no memory any more: it is ending",
 				 (int)proc->pid);
