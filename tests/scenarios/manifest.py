@@ -472,8 +472,7 @@ state("other.uvloop_flood", "OVERLOADED", "fanout mixed", who=ANY, cpu=True, nee
 state("other.uvloop_nested_selector", "STALLED", "nested blocked.loop.nested blocked.io.socket", needs="uvloop")
 calm("other.uvloop_idle", needs="uvloop")
 calm("other.uvloop_echo", needs="uvloop")
-# Half busy on a shared machine may look near saturation for the length of one look: BUSY is no false alarm.
-calm("other.uvloop_half_busy", "HEALTHY BUSY", needs="uvloop", cpu=True)
+calm("other.uvloop_half_busy", needs="uvloop", cpu=True)
 calm("other.uvloop_wait_lock", "WAITING", "wait.lock", needs="uvloop")
 # uvloop's ready queue is no Python object that could be read without its layout: the proof may be out of reach.
 state("other.uvloop_deadlock", "DEADLOCK STALLED", "future blocked.future.wait", needs="uvloop")
