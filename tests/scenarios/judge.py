@@ -37,7 +37,6 @@ class Outcome:
         self.held_error = None
         self.again = 0  # looks that were not counted, as others had the CPUs
         self.second = None  # the outcome of a second try
-        self.third = None  # and of a third, if the verdict was wrong twice
         self.later = []  # verdicts of the looks after the first
         self.got = None
 
@@ -138,14 +137,8 @@ class Outcome:
         """No verdict, the wrong one, or a false alarm in a later look."""
         if self.skipped:
             return False
-        return bool(self.error) or not self.results["verdict"][0] or self.alarm()
-
-    def alarm(self):
-        """A false STALLED or DEADLOCK in any look."""
-        words = list(self.later)
-        if "verdict" in self.results:
-            words.append(self.results["verdict"][2])
-        return any(word in FALSE_ALARMS and word not in self.state.verdicts for word in words)
+        false = [word for word in self.later if word in FALSE_ALARMS and word not in self.state.verdicts]
+        return bool(self.error) or not self.results["verdict"][0] or bool(false)
 
     def misses(self):
         if self.error:
