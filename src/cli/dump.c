@@ -15,7 +15,7 @@
 #include "stallscope/log.h"
 #include "stallscope/utf8.h"
 
-#define LOOK_STEP_NS 20000000 /* between light looks */
+#define LOOK_STEP_NS 20000000 /* between light looks, on average */
 #define LOOKS_MOST   2000     /* of them; who looks for long looks less often */
 #define RETAKES_MAX  3	      /* full looks at stalls that began while we looked */
 #define NOTE_HOST    "host"
@@ -84,14 +84,26 @@ static int64_t look_step(const struct options *o)
 	return step > LOOK_STEP_NS ? step : LOOK_STEP_NS;
 }
 
+/*
+ * From half a step to one and a half. Looks at an even pace meet a loop that turns at that pace, or
+ * at a whole part of it, in the same phase each time, and take one that is half idle for busy.
+ */
+static int64_t uneven(int64_t step, uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005U + 1442695040888963407U; /* Knuth's MMIX */
+	return step / 2 + (int64_t)((double)step * ((double)(*seed >> 32) / 0x1p32));
+}
+
 static bool watch(struct look *k, struct error *err)
 {
 	struct source *light = source_again(k->target->src);
-	int64_t step = look_step(k->o), left;
+	int64_t mean = look_step(k->o), step, left;
+	uint64_t seed = (uint64_t)k->snap->clock_ns;
 	int retakes = 0;
 	bool ok = true;
 
 	while (ok && (left = diagnosis_wants(k->snap, k->d, k->o->for_ns)) > 0) {
+		step = uneven(mean, &seed);
 		nap(left < step ? left : step);
 		ok = snapshot_look(k->target->py, light, k->snap, err);
 		judge(k);
