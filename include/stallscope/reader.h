@@ -23,15 +23,17 @@
 /*
  * A target can be made so that walking it never ends in earnest: rings and tables whose bounds
  * multiply. What an honest one needs grows with its memory, so loads are bounded by the pages
- * that were fetched; behind that each load fails until the next READER().
+ * that were fetched, as far as a cache can hold them, and by what rd_grant() added for a known
+ * number of objects; behind that each load fails until the next READER().
  */
 #define READER_LOADS_FREE     (UINT64_C(8) << 20)
 #define READER_LOADS_PER_PAGE UINT64_C(2000) /* honest ones need about 100 */
 
 struct reader {
 	struct source *src;
-	uint64_t loads; /* so far */
-	bool spent;	/* too many of them */
+	uint64_t loads;	  /* so far */
+	uint64_t granted; /* in addition to those of pages */
+	bool spent;	  /* too many of them */
 	bool failed;
 	bool corrupt;	  /* a check failed, not a load */
 	uint64_t fault;	  /* the first address that failed */
@@ -58,6 +60,12 @@ void rd_corrupt(struct reader *rd, uint64_t addr, const char *what);
 
 /* Counts n loads more, for work that is not one; false when they are spent. */
 bool rd_spend(struct reader *rd, uint64_t n);
+
+/* Allows n loads more. */
+static inline void rd_grant(struct reader *rd, uint64_t n)
+{
+	rd->granted += n;
+}
 
 /* Puts the failure into err and returns false; forgets it, so that the reader can be used on. */
 bool rd_error(struct reader *rd, struct error *err);

@@ -84,6 +84,12 @@ void source_forget(struct source *src);
 bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err);
 
 /*
+ * Where len bytes of the target's memory at addr are in the cache, when they were found there a
+ * moment ago; NULL says nothing, ask source_read(). Valid until the next call on src.
+ */
+const void *source_peek(struct source *src, uint64_t addr, size_t len);
+
+/*
  * Brings [addr, addr + len) of many addresses into the cache with few system calls:
  * sorts addrs (in place), merges neighbours. Addresses that cannot be read are left
  * out; source_read() reports them.
@@ -95,6 +101,13 @@ void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len);
  * it stays as it was, and belongs to what was read with it.
  */
 void source_reread(struct source *src, uint64_t addr, size_t len);
+
+/*
+ * Forgets the memory of this look when that is more than bytes, so that a long walk needs no more
+ * than that: what is asked again is read again. Not on a source that is to be saved, which must
+ * have all of it.
+ */
+void source_trim(struct source *src, uint64_t bytes);
 
 /*
  * Whether len bytes at addr (at most a page) still are what this look has of them. Nothing is
@@ -178,8 +191,9 @@ bool source_save(struct source *src, const char *path, uint64_t clock_ns, uint64
 struct source_stats {
 	uint64_t system_calls; /* made for this target since it was opened */
 	uint64_t bytes_read;
-	uint64_t pages;	 /* in the cache now */
-	uint64_t faults; /* reads that failed */
+	uint64_t pages;	  /* in the cache now */
+	uint64_t trimmed; /* were in it in this look, and went with source_trim() */
+	uint64_t faults;  /* reads that failed */
 };
 
 struct source_stats source_get_stats(const struct source *src);

@@ -237,6 +237,8 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 
 	if (!target_open(argument, false, &target, &err))
 		return report_error(&err);
+	if (o->save)
+		source_pin(target.src);
 	find_host(&k);
 	ok = take(&k, &err);
 	if (ok)

@@ -38,7 +38,6 @@ bool target_open(const char *argument, bool without_python, struct target *ret, 
 		target_close(&t);
 		return false;
 	}
-	source_pin(t.src);
 	*ret = t;
 	return true;
 }

@@ -2,12 +2,15 @@
 #include "pages.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "stallscope/arena.h"
 
-#define GAP_PAGES 1u /* read along rather than ask twice */
+#define GAP_PAGES 4u /* read along rather than ask twice: a call costs as much */
 #define MAX_PAGES (SOURCE_MAX_CACHE / SOURCE_PAGE)
 #define ALL	  0xf
+#define HUGE_PAGE (UINT64_C(2) << 20)
 
 /* In the index instead of a slot: why there is none. From NO_SLOT on nothing is a slot. */
 #define FAULT_SLOT (ADDRMAP_NONE - 1)
@@ -15,16 +18,22 @@
 #define FULL_SLOT  (ADDRMAP_NONE - 3)
 #define NO_SLOT	   FULL_SLOT
 
+static void forget_hits(struct pages *pages)
+{
+	for (unsigned i = 0; i < PAGES_HITS; i++)
+		pages->hits[i].page = NO_PAGE;
+}
+
 void pages_init(struct pages *pages, struct backend *backend)
 {
-	*pages = (struct pages){.backend = backend, .last_page = NO_PAGE};
+	*pages = (struct pages){.backend = backend};
+	forget_hits(pages);
 }
 
 void pages_deinit(struct pages *pages)
 {
-	for (size_t i = 0; i < pages->n_blocks; i++)
-		free(pages->blocks[i]);
-	free(pages->blocks);
+	if (pages->data)
+		munmap(pages->data, (size_t)pages->n_reserved * SOURCE_PAGE);
 	free(pages->slots);
 	addrmap_deinit(&pages->index);
 }
@@ -32,7 +41,7 @@ void pages_deinit(struct pages *pages)
 void pages_forget(struct pages *pages)
 {
 	addrmap_clear(&pages->index);
-	pages->last_page = NO_PAGE;
+	forget_hits(pages);
 	pages->n_slots = pages->n_pages = 0;
 }
 
@@ -50,25 +59,46 @@ bool pages_has_data(const struct pages *pages, uint64_t page)
 
 static char *slot_data(const struct pages *pages, uint32_t slot)
 {
-	return pages->blocks[slot / PAGES_EXTENT] + (size_t)(slot % PAGES_EXTENT) * SOURCE_PAGE;
+	return pages->data + (size_t)slot * SOURCE_PAGE;
 }
 
-/* Up to *n slots that follow each other in one block, the next to be used; *n becomes how many. */
+/*
+ * Address space for all that a look may hold; memory only comes with use. A huge page costs less
+ * than the faults of small ones, behind what most looks need: for them it would be waste.
+ */
+static bool reserve(struct pages *pages)
+{
+	uint64_t from;
+
+	for (uint32_t n = MAX_PAGES; n >= PAGES_EXTENT; n /= 2) {
+		void *data = mmap(NULL, (size_t)n * SOURCE_PAGE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (data == MAP_FAILED)
+			continue; /* a limit of address space, or no overcommit */
+		pages->data = data;
+		pages->n_reserved = n;
+		from = ((uintptr_t)data + 2 * HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+		if (n == MAX_PAGES)
+			madvise((char *)data + (from - (uintptr_t)data),
+				(size_t)n * SOURCE_PAGE - (from - (uintptr_t)data), MADV_HUGEPAGE);
+		return true;
+	}
+	return false;
+}
+
+/* Up to *n slots that follow each other, the next to be used; *n becomes how many. */
 static bool next_slots(struct pages *pages, uint32_t *slot, uint32_t *n)
 {
-	uint32_t left = PAGES_EXTENT - pages->n_slots % PAGES_EXTENT;
-
-	if (pages->n_slots >= MAX_PAGES)
+	if (!pages->data && !reserve(pages))
 		return false;
-	if (*n > left)
-		*n = left;
-	if (pages->n_slots / PAGES_EXTENT == pages->n_blocks)
-		*array_push(&pages->blocks, &pages->n_blocks, &pages->blocks_cap) =
-			mem_alloc((size_t)PAGES_EXTENT * SOURCE_PAGE);
-	if (pages->slots_cap < pages->n_blocks * PAGES_EXTENT) {
-		pages->slots_cap = pages->n_blocks * PAGES_EXTENT * 2;
+	if (pages->n_slots >= pages->n_reserved)
+		return false;
+	if (*n > pages->n_reserved - pages->n_slots)
+		*n = pages->n_reserved - pages->n_slots;
+	if (pages->slots_cap < pages->n_slots + *n) {
+		pages->slots_cap = 2 * ((size_t)pages->n_slots + *n + PAGES_EXTENT);
 		pages->slots = mem_realloc(pages->slots, pages->slots_cap, sizeof(*pages->slots));
-		pages->last_page = NO_PAGE; /* its slot has moved */
 	}
 	*slot = pages->n_slots;
 	return true;
@@ -173,16 +203,17 @@ static enum page_state failed(struct pages *pages, uint32_t slot)
 enum page_state pages_copy(struct pages *pages, uint64_t page, size_t offset, void *buf, size_t len)
 {
 	uint32_t slot = addrmap_get(&pages->index, page);
+	const char *data;
 
 	if (slot == ADDRMAP_NONE)
 		slot = new_page(pages, page);
 	if (slot >= NO_SLOT)
 		return failed(pages, slot);
-	pages->last_page = page;
-	pages->last_slot = &pages->slots[slot];
-	pages->last_data = slot_data(pages, slot);
-	if (!pages_copy_last(pages, page, offset, buf, len))
+	pages->hits[page % PAGES_HITS] = (struct page_hit){page, slot};
+	data = pages_hit(pages, page, offset, len);
+	if (!data)
 		return failed(pages, FAULT_SLOT);
+	memcpy(buf, data, len);
 	return PAGE_READ;
 }
 
@@ -207,10 +238,7 @@ static bool is_wanted(const struct extent *x, uint64_t page)
 	return x->wanted[i / 64] >> (i % 64) & 1;
 }
 
-/*
- * One system call, unless there is a hole (then one more for each) or the extent meets the end
- * of a block.
- */
+/* One system call, unless there is a hole: then one more for each. */
 void pages_read_extent(struct pages *pages, struct extent *x)
 {
 	uint64_t page = x->begin, end = x->end;

@@ -2,20 +2,19 @@
 /*
  * pages.h - the memory of one look, by pages
  *
- * Pages are read whole, once, into blocks that stay faulted in from look to look. Which quarters
- * of a page somebody looked at is kept too: those are what a sparse core needs. A core gives back
- * such quarters only, so a page may be valid in parts.
+ * Pages are read whole, once, into one run of slots that stays faulted in from look to look. Which
+ * quarters of a page somebody looked at is kept too: those are what a sparse core needs. A core
+ * gives back such quarters only, so a page may be valid in parts.
  */
 #ifndef STALLSCOPE_SOURCE_PAGES_H
 #define STALLSCOPE_SOURCE_PAGES_H
-
-#include <string.h>
 
 #include "backend.h"
 #include "stallscope/addrmap.h"
 
 #define QUARTER	     (SOURCE_PAGE / 4)
-#define PAGES_EXTENT 256u /* pages of one block, and at most of one system call */
+#define PAGES_EXTENT 256u /* pages at most of one system call */
+#define PAGES_HITS   64u  /* pages found last, by the low bits of their number */
 #define NO_PAGE	     UINT64_MAX
 
 struct page_slot {
@@ -25,23 +24,24 @@ struct page_slot {
 
 struct pages {
 	struct backend *backend;
-	uint64_t last_page; /* the page found last, or NO_PAGE */
-	struct page_slot *last_slot;
-	const char *last_data;
+	struct page_hit {
+		uint64_t page; /* or NO_PAGE */
+		uint32_t slot;
+	} hits[PAGES_HITS];
 	struct addrmap index; /* page number -> slot, or why there is none */
 	struct page_slot *slots;
 	size_t slots_cap;
-	uint32_t n_slots; /* in use */
-	uint32_t n_pages; /* of them those that count */
-	char **blocks;
-	size_t n_blocks, blocks_cap;
+	uint32_t n_slots;    /* in use */
+	uint32_t n_pages;    /* of them those that count */
+	uint32_t n_reserved; /* there is address space for, 0 before the first one */
+	char *data;	     /* of the slots, one after the other */
 };
 
 enum page_state {
 	PAGE_READ,
 	PAGE_FAULT, /* this page cannot be read */
 	PAGE_GONE,  /* there is no memory any more */
-	PAGE_FULL,  /* the look holds SOURCE_MAX_CACHE already */
+	PAGE_FULL,  /* the look holds SOURCE_MAX_CACHE already, or what there was memory for */
 };
 
 void pages_init(struct pages *pages, struct backend *backend);
@@ -72,17 +72,23 @@ static inline uint8_t pages_quarters(size_t offset, size_t len)
 	return (uint8_t)((2u << ((offset + len - 1) / QUARTER)) - (1u << (offset / QUARTER)));
 }
 
-/* The same for the page found last; false when it is not that or not valid there. */
-static inline bool pages_copy_last(struct pages *pages, uint64_t page, size_t offset, void *buf,
-				   size_t len)
+/*
+ * Where len bytes at offset of a page found of late are; NULL when it is not among these, or is not
+ * valid there.
+ */
+static inline const char *pages_hit(struct pages *pages, uint64_t page, size_t offset, size_t len)
 {
+	const struct page_hit *hit = &pages->hits[page % PAGES_HITS];
 	uint8_t wanted = pages_quarters(offset, len);
+	struct page_slot *slot;
 
-	if (page != pages->last_page || (wanted & ~pages->last_slot->valid))
-		return false;
-	pages->last_slot->touched |= wanted;
-	memcpy(buf, pages->last_data + offset, len);
-	return true;
+	if (page != hit->page)
+		return NULL;
+	slot = &pages->slots[hit->slot];
+	if (wanted & ~slot->valid)
+		return NULL;
+	slot->touched |= wanted;
+	return pages->data + (size_t)hit->slot * SOURCE_PAGE + offset;
 }
 
 /* Reads len bytes within one page again if that is known to be readable. */

@@ -14,6 +14,16 @@ static void set_fault(struct reader *rd, uint64_t addr)
 	rd->fault = addr;
 }
 
+static uint64_t allowed(const struct reader *rd)
+{
+	static const uint64_t most = SOURCE_MAX_CACHE / SOURCE_PAGE;
+	struct source_stats stats = source_get_stats(rd->src);
+	uint64_t pages = stats.pages + stats.trimmed;
+
+	return READER_LOADS_FREE + rd->granted +
+	       READER_LOADS_PER_PAGE * (pages < most ? pages : most);
+}
+
 bool rd_spend(struct reader *rd, uint64_t n)
 {
 	static const unsigned seldom = 16; /* how many are allowed is asked once in 2^16 loads */
@@ -21,8 +31,7 @@ bool rd_spend(struct reader *rd, uint64_t n)
 
 	rd->loads += n;
 	if (before >> seldom != rd->loads >> seldom)
-		rd->spent = rd->loads > READER_LOADS_FREE + READER_LOADS_PER_PAGE *
-								    source_get_stats(rd->src).pages;
+		rd->spent = rd->loads > allowed(rd);
 	return !rd->spent;
 }
 
@@ -40,13 +49,19 @@ void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 	memset(buf, 0, len);
 }
 
-#define DEFINE_LOAD(name, type)                            \
-	type name(struct reader *rd, uint64_t addr)        \
-	{                                                  \
-		type value;                                \
-                                                           \
-		rd_bytes(rd, addr, &value, sizeof(value)); \
-		return value;                              \
+#define DEFINE_LOAD(name, type)                                         \
+	type name(struct reader *rd, uint64_t addr)                     \
+	{                                                               \
+		const void *at = NULL;                                  \
+		type value;                                             \
+                                                                        \
+		if (!rd->failed && rd_spend(rd, 1))                     \
+			at = source_peek(rd->src, addr, sizeof(value)); \
+		if (at)                                                 \
+			memcpy(&value, at, sizeof(value));              \
+		else                                                    \
+			rd_bytes(rd, addr, &value, sizeof(value));      \
+		return value;                                           \
 	}
 
 DEFINE_LOAD(rd_u64, uint64_t)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "pages.h"
+#include "stallscope/addrsort.h"
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/utf8.h"
@@ -20,6 +21,7 @@ struct source {
 	struct item **items;
 	size_t n_items, items_cap;
 	struct strbuf scratch; /* answers grow here, then are copied to their size */
+	uint64_t trimmed;      /* pages of this look that are not in the cache any more */
 	struct source *opened; /* what opening the target asked: source_pin() */
 	bool opened_is_old;    /* it answers no more, but is still saved */
 };
@@ -85,6 +87,7 @@ void source_forget(struct source *src)
 	if (src->opened)
 		pages_absorb(&src->opened->pages, &src->pages, false);
 	src->opened_is_old = true;
+	src->trimmed = 0;
 	pages_forget(&src->pages);
 	addrmap_clear(&src->item_index);
 	for (size_t i = 0; i < src->n_items; i++)
@@ -167,14 +170,31 @@ static bool read_pages(struct source *src, uint64_t addr, char *out, size_t len,
 	return true;
 }
 
-bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err)
+const void *source_peek(struct source *src, uint64_t addr, size_t len)
 {
 	size_t offset = addr % SOURCE_PAGE;
 
-	if (len && len <= SOURCE_PAGE - offset &&
-	    pages_copy_last(&src->pages, addr / SOURCE_PAGE, offset, buf, len))
-		return true;
-	return read_pages(src, addr, buf, len, err);
+	return len && len <= SOURCE_PAGE - offset
+		       ? pages_hit(&src->pages, addr / SOURCE_PAGE, offset, len)
+		       : NULL;
+}
+
+bool source_read(struct source *src, uint64_t addr, void *buf, size_t len, struct error *err)
+{
+	const void *data = source_peek(src, addr, len);
+
+	if (!data)
+		return read_pages(src, addr, buf, len, err);
+	memcpy(buf, data, len);
+	return true;
+}
+
+void source_trim(struct source *src, uint64_t bytes)
+{
+	if (src->opened || (uint64_t)src->pages.n_slots * SOURCE_PAGE <= bytes)
+		return;
+	src->trimmed += src->pages.n_pages;
+	pages_forget(&src->pages);
 }
 
 void source_reread(struct source *src, uint64_t addr, size_t len)
@@ -211,63 +231,6 @@ bool source_unchanged(struct source *src, uint64_t addr, size_t len)
 
 /* ---- many at once -------------------------------------------------------------------------- */
 
-#define SMALL_SORT 512u
-
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* One pass of a radix sort: stable, by eight bits. */
-static void sort_by_byte(const uint64_t *from, uint64_t *to, size_t n, unsigned shift)
-{
-	size_t start[256] = {0}, sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		start[from[i] >> shift & 0xff]++;
-	for (size_t i = 0; i < ARRAY_SIZE(start); i++) {
-		size_t count = start[i];
-
-		start[i] = sum;
-		sum += count;
-	}
-	for (size_t i = 0; i < n; i++)
-		to[start[from[i] >> shift & 0xff]++] = from[i];
-}
-
-/* A hundred thousand addresses are common, and comparing them would take longer than reading. */
-static void sort_addresses(uint64_t *v, size_t n)
-{
-	uint64_t differ = 0, *other, *from = v, *to;
-	bool sorted = true;
-
-	for (size_t i = 1; i < n; i++) {
-		differ |= v[i] ^ v[0];
-		sorted = sorted && v[i - 1] <= v[i];
-	}
-	if (sorted)
-		return;
-	if (n < SMALL_SORT) {
-		qsort(v, n, sizeof(*v), by_value);
-		return;
-	}
-	other = to = mem_realloc(NULL, n, sizeof(*v));
-	for (unsigned shift = 0; shift < 64; shift += 8) {
-		uint64_t *swap = from;
-
-		if (!(differ >> shift & 0xff))
-			continue;
-		sort_by_byte(from, to, n, shift);
-		from = to;
-		to = swap;
-	}
-	if (from != v)
-		memcpy(v, from, n * sizeof(*v));
-	free(other);
-}
-
 void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
 {
 	struct extent x = {0};
@@ -275,7 +238,7 @@ void source_prefetch(struct source *src, uint64_t *addrs, size_t n, size_t len)
 
 	if (!n || !len || len > SOURCE_MAX_READ)
 		return;
-	sort_addresses(addrs, n);
+	addr_sort(addrs, n);
 	for (size_t i = 0; i < n && !__builtin_add_overflow(addrs[i], len - 1, &last); i++) {
 		uint64_t page = addrs[i] / SOURCE_PAGE;
 
@@ -557,6 +520,7 @@ struct source_stats source_get_stats(const struct source *src)
 
 	if (b->ops->calls)
 		stats.system_calls = b->ops->calls(b->self);
+	stats.trimmed = src->trimmed;
 	stats.pages = src->pages.n_pages + (src->opened ? src->opened->pages.n_pages : 0);
 	return stats;
 }

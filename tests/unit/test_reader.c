@@ -173,6 +173,10 @@ static void test_loads_are_bounded(void **state)
 	rd_u8(&rd, HERE);
 	assert_false(rd.failed);
 	assert_false(rd_spend(&rd, UINT64_C(1) << 40)); /* work that is not loads counts, too */
+	rd = READER(src);
+	rd_grant(&rd, READER_LOADS_FREE);
+	assert_true(rd_spend(&rd, 2 * READER_LOADS_FREE));
+	assert_false(rd_spend(&rd, READER_LOADS_FREE));
 	source_close(src);
 }
 

@@ -212,9 +212,9 @@ static void test_the_look_has_a_limit(void **state)
 
 static void test_neighbours_are_merged(void **state)
 {
-	/* pages 0 1 _ 3 (a gap of one is read along), then 6 (too far), then 300 */
-	uint64_t addrs[] = {HERE + 300 * PAGE, HERE + 3 * PAGE, HERE, HERE + PAGE + 8, HERE + PAGE,
-			    HERE + 6 * PAGE,   HERE + 3 * PAGE, HERE};
+	/* pages 0 1 _ _ _ _ 6 (a gap of four is read along), then 12 (too far), then 300 */
+	uint64_t addrs[] = {HERE + 300 * PAGE, HERE + 6 * PAGE, HERE, HERE + PAGE + 8, HERE + PAGE,
+			    HERE + 12 * PAGE,  HERE + 6 * PAGE, HERE};
 	struct source *src = open_pages(400);
 
 	(void)state;
@@ -223,8 +223,8 @@ static void test_neighbours_are_merged(void **state)
 		assert_true(addrs[i - 1] <= addrs[i]);
 	assert_int_equal(fake->reads, 3);
 	assert_int_equal(fake->read_log[0].address, HERE);
-	assert_int_equal(fake->read_log[0].len, 4 * PAGE);
-	assert_int_equal(fake->read_log[1].address, HERE + 6 * PAGE);
+	assert_int_equal(fake->read_log[0].len, 7 * PAGE);
+	assert_int_equal(fake->read_log[1].address, HERE + 12 * PAGE);
 	assert_int_equal(fake->read_log[1].len, PAGE);
 	assert_int_equal(fake->read_log[2].address, HERE + 300 * PAGE);
 	for (size_t i = 0; i < ARRAY_SIZE(addrs); i++)

@@ -322,6 +322,35 @@ static void test_many_looks(void **state)
 	source_close(src);
 }
 
+/* A long walk lets go of what it has; a look that is to be saved does not. */
+static void test_trim(void **state)
+{
+	struct source *src = open_pages(64);
+
+	(void)state;
+	for (uint64_t page = 0; page < 64; page++)
+		assert_word(src, HERE + page * PAGE);
+	source_trim(src, 64 * SOURCE_PAGE);
+	assert_int_equal(source_get_stats(src).pages, 64);
+	assert_int_equal(source_get_stats(src).trimmed, 0);
+	source_trim(src, 64 * SOURCE_PAGE - 1);
+	assert_int_equal(source_get_stats(src).pages, 0);
+	assert_int_equal(source_get_stats(src).trimmed, 64);
+	memset(fake->segments[0].data, 0xff, SOURCE_PAGE);
+	assert_null(source_peek(src, HERE, 8));
+	assert_true(source_read(src, HERE, &(uint64_t){0}, 8, NULL));
+	assert_int_equal(*(const uint64_t *)source_peek(src, HERE, 8), UINT64_MAX);
+	assert_null(source_peek(src, HERE + PAGE - 4, 8)); /* in two pages */
+	assert_null(source_peek(src, HERE, 0));
+	source_forget(src);
+	assert_int_equal(source_get_stats(src).trimmed, 0);
+	source_pin(src);
+	assert_word(src, HERE + PAGE);
+	source_trim(src, 0);
+	assert_int_equal(source_get_stats(src).pages, 1);
+	source_close(src);
+}
+
 /* What opening asked answers until the first look is over; then it is only kept for saving. */
 static void test_pin(void **state)
 {
@@ -442,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_lost_and_cut_texts),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_many_looks),
+		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_pin),
 		cmocka_unit_test(test_quarters),
 		cmocka_unit_test(test_clocks),
