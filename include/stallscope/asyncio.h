@@ -130,7 +130,7 @@ bool aio_modules_read(struct python *py, const struct py_interpreter *interp,
 uint64_t aio_counter(struct python *py, const struct py_interpreter *interp);
 
 struct aio_task_list {
-	uint64_t *v; /* unique addresses, allocated; freed by the caller */
+	uint64_t *v; /* addresses, a task of two lists twice; freed by the caller */
 	size_t n;
 	bool truncated; /* more than max, or a list that does not end */
 };
@@ -231,11 +231,28 @@ struct aio_link {
 };
 
 /*
- * Follows what a coroutine awaits, outermost first, at most max links. The last one is the
- * future at the end when there is one. *truncated when the chain is longer or a ring.
+ * One step: what an object in a chain is, and in *next what it awaits, 0 at the end. False: it is
+ * no link by itself but leads to *next, or could not be read.
  */
-size_t aio_chain(struct python *py, uint64_t coro, struct aio_link *links, size_t max,
-		 bool *truncated);
+bool aio_link_read(struct python *py, uint64_t object, struct aio_link *link, uint64_t *next);
+
+#define AIO_MAX_LINKS 250u /* of one chain */
+
+/*
+ * What each of n coroutines awaits, outermost first. The last link is the future at the end when
+ * there is one. All chains are read together, level by level, with few system calls.
+ */
+struct aio_chains {
+	struct aio_link *links; /* those of one chain follow each other */
+	struct aio_chain {
+		size_t first;
+		uint32_t n;
+		bool truncated; /* longer than AIO_MAX_LINKS, or a ring */
+		bool torn;	/* it ended at something that could not be read */
+	} * v;			/* n of them */
+};
+void aio_chains_read(struct python *py, const uint64_t *coros, size_t n, struct aio_chains *ret);
+void aio_chains_free(struct aio_chains *chains);
 
 /* The code of the innermost frame of a chain, UINT32_MAX when it has none. */
 uint32_t aio_wait_code(const struct aio_link *links, size_t n);

@@ -262,6 +262,10 @@ struct py_gen {
 bool python_is_gen(struct python *py, uint64_t address);
 bool python_gen(struct python *py, uint64_t address, struct py_gen *ret);
 
+/* One batch of reads for python_gen() of many, which may be other objects too. Uses objects[] up.
+ */
+void python_gens_prefetch(struct python *py, uint64_t *objects, size_t n);
+
 /* ---- functions ------------------------------------------------------------------------ */
 
 /* The code of a Python function as an index into py->codes, UINT32_MAX when it is none. */

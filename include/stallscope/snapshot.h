@@ -289,7 +289,7 @@ struct snapshot {
 	struct snap_frame *frames;
 	struct snap_thread *threads;
 	struct snap_loop *loops;
-	struct snap_task *tasks;
+	struct snap_task *tasks;	 /* ascending by id */
 	struct snap_resource *resources; /* state is read of SNAP_MAX_RESOURCES */
 	uint64_t *awaiters;		 /* addresses of tasks */
 	size_t n_resources, n_awaiters;
@@ -340,6 +340,10 @@ double snap_majflt_per_s(const struct snapshot *s);
 double snap_gc_ratio(const struct snapshot *s, uint64_t loop);
 
 /* Readers. */
+
+/* The task of that address, SNAP_NONE when there is none. */
+uint32_t snap_task_find(const struct snapshot *s, uint64_t id);
+
 static inline const struct snap_code *snap_code_of(const struct snapshot *s,
 						   const struct snap_frame *f)
 {

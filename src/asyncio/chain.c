@@ -74,8 +74,7 @@ static void gen_link(struct python *py, uint64_t object, struct aio_link *link, 
 	*next = gen.delegate;
 }
 
-/* One step: what object is, and what it awaits in *next (0 at the end). False: no link. */
-static bool make_link(struct python *py, uint64_t object, struct aio_link *link, uint64_t *next)
+bool aio_link_read(struct python *py, uint64_t object, struct aio_link *link, uint64_t *next)
 {
 	const char *type = py_object_type_name(py, object);
 
@@ -98,26 +97,6 @@ static bool make_link(struct python *py, uint64_t object, struct aio_link *link,
 		link->kind = AIO_LINK_OPAQUE;
 	}
 	return !py->rd.failed;
-}
-
-size_t aio_chain(struct python *py, uint64_t coro, struct aio_link *links, size_t max,
-		 bool *truncated)
-{
-	struct aio_link link;
-	uint64_t object = coro, next;
-	size_t n = 0, steps = 0;
-
-	*truncated = false;
-	while (object && !py->rd.failed) {
-		if (n == max || ++steps > 2 * max) {
-			*truncated = true;
-			break;
-		}
-		if (make_link(py, object, &link, &next))
-			links[n++] = link;
-		object = next;
-	}
-	return n;
 }
 
 /* ---- what it waits in

@@ -79,7 +79,6 @@ bool aio_thread_name(struct python *py, const struct aio_modules *mods, uint64_t
 
 struct collector {
 	struct aio_task_list *list;
-	struct addrmap seen;
 	size_t cap, max;
 };
 
@@ -89,8 +88,6 @@ static void collect(struct collector *c, uint64_t task)
 		c->list->truncated = true;
 		return;
 	}
-	if (!addrmap_add(&c->seen, task))
-		return;
 	*array_push(&c->list->v, &c->list->n, &c->cap) = task;
 }
 
@@ -167,8 +164,6 @@ bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t 
 {
 	struct collector c = {.list = list, .max = max, .cap = list->n};
 
-	for (size_t i = 0; i < list->n; i++)
-		addrmap_add(&c.seen, list->v[i]);
 	collect_weakset(py, mods->all_tasks, &c);
 	if (!py->rd.failed)
 		collect_set(py, mods->eager_tasks, &c);
@@ -177,7 +172,6 @@ bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t 
 	for (size_t i = 0; HAS(TS_TASKS_HEAD) && i < n_threads && !py->rd.failed; i++)
 		if (threads[i].interpreter == index)
 			collect_list(py, AT(threads[i].tstate, TS_TASKS_HEAD), &c);
-	addrmap_deinit(&c.seen);
 	return py->rd.failed ? rd_error(&py->rd, err) : true;
 }
 

@@ -25,6 +25,25 @@ bool python_gen(struct python *py, uint64_t address, struct py_gen *ret)
 	return !py->rd.failed && py->ops->gen(py, address, ret);
 }
 
+/* A coroutine with a small frame in it, and the frame object of 3.8 to 3.10 beside it. */
+void python_gens_prefetch(struct python *py, uint64_t *objects, size_t n)
+{
+	static const size_t gen_bytes = 256, frame_bytes = 512;
+	size_t frames = 0;
+
+	source_prefetch(py->rd.src, objects, n, gen_bytes);
+	if (!has(py, F_GI_FRAME))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t frame =
+			python_is_gen(py, objects[i]) ? get_u64(py, objects[i], F_GI_FRAME) : 0;
+
+		if (!rd_take(&py->rd) && frame)
+			objects[frames++] = frame;
+	}
+	source_prefetch(py->rd.src, objects, frames, frame_bytes);
+}
+
 /* 3.8-3.10: the frame is an object, gone when the generator is done. */
 static bool read_frame_object(struct python *py, uint64_t address, struct py_gen *ret)
 {

@@ -222,16 +222,26 @@ static bool str_shape(struct python *py, uint64_t object, struct str_shape *ret)
 	return (ret->kind == 1 || ret->kind == 2 || ret->kind == 4) && ret->length < 1ull << 40;
 }
 
+/* Printable ASCII at the front, which most names are to the end. */
+static size_t plain_run(const uint8_t *raw, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && raw[i] >= 0x20 && raw[i] < 0x7f)
+		i++;
+	return i;
+}
+
 static void add_units(struct strbuf *out, const uint8_t *raw, size_t n, unsigned kind)
 {
-	for (size_t i = 0; i < n; i++) {
+	size_t i = kind == 1 ? plain_run(raw, n) : 0;
+
+	strbuf_add(out, raw, i);
+	for (; i < n; i++) {
 		uint32_t cp = 0;
 
 		memcpy(&cp, raw + i * kind, kind);
-		if (cp >= 0x20 && cp < 0x7f)
-			strbuf_addch(out, (char)cp);
-		else
-			utf8_add_safe_cp(out, cp);
+		utf8_add_safe_cp(out, cp);
 	}
 }
 

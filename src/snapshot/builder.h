@@ -10,6 +10,14 @@
 
 #include "stallscope/snapshot.h"
 
+/*
+ * Tasks are read a thousand at a time: little time passes between the first look at one and the
+ * last, what was read fits into the caches of the CPU, and the buffer for it is faulted in once.
+ * What a batch leaves behind is let go of when it is more than BUILD_KEEP bytes.
+ */
+#define BUILD_BATCH 1024u
+#define BUILD_KEEP  (UINT64_C(2) << 20)
+
 struct builder {
 	struct snapshot *s;
 	struct python *py;
@@ -25,7 +33,6 @@ struct builder {
 
 	struct addrmap code_map;   /* index into py->codes -> index into s->codes */
 	struct addrmap loop_map;   /* loop address -> index into s->loops */
-	struct addrmap task_map;   /* task address -> index into s->tasks */
 	struct addrmap place_map;  /* code and instruction -> index into s->frames */
 	struct addrmap string_map; /* address of a str object -> index into strings */
 	const char **strings;
@@ -89,8 +96,11 @@ void build_holders(struct builder *b);
 /* All tasks, and the current task of each loop. */
 void build_tasks(struct builder *b, size_t max);
 
-/* Who awaits each task. */
-void build_owners(struct builder *b);
+/* Who awaits each of n tasks from first on. */
+void build_owners(struct builder *b, size_t first, size_t n);
+
+/* What is known when all have been asked: futures that tasks will set. */
+void build_awaited(struct builder *b);
 
 /* Counts a task as a waiter of a primitive or stream, and gives its index. */
 uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool stream);

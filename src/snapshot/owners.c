@@ -143,24 +143,25 @@ static void find_owner(struct builder *b, struct snap_task *task)
 		task->owner = SNAP_OWNER_UNKNOWN;
 }
 
-/* The futures of gather() and its like are set by the tasks that lead to them. */
-static void name_wakers(struct snapshot *s, const struct addrmap *woken)
+void build_owners(struct builder *b, size_t first, size_t n)
 {
-	for (size_t i = 0; i < s->n_tasks; i++)
-		if (s->tasks[i].waker == SNAP_WAKER_UNKNOWN && s->tasks[i].waits_for &&
-		    addrmap_get(woken, s->tasks[i].waits_for) != ADDRMAP_NONE)
-			s->tasks[i].waker = SNAP_WAKER_TASK;
+	uint64_t *tasks = mem_alloc((n + 1) * sizeof(*tasks));
+
+	for (size_t i = 0; i < n; i++)
+		tasks[i] = b->s->tasks[first + i].id;
+	aio_dones_prefetch(b->py, tasks, n);
+	free(tasks);
+	for (size_t i = 0; i < n; i++)
+		find_owner(b, &b->s->tasks[first + i]);
 }
 
-void build_owners(struct builder *b)
+/* The futures of gather() and its like are set by the tasks that lead to them. */
+void build_awaited(struct builder *b)
 {
-	uint64_t *tasks = mem_alloc((b->s->n_tasks + 1) * sizeof(*tasks));
+	struct snapshot *s = b->s;
 
-	for (size_t i = 0; i < b->s->n_tasks; i++)
-		tasks[i] = b->s->tasks[i].id;
-	aio_dones_prefetch(b->py, tasks, b->s->n_tasks);
-	free(tasks);
-	for (size_t i = 0; i < b->s->n_tasks; i++)
-		find_owner(b, &b->s->tasks[i]);
-	name_wakers(b->s, &b->woken_map);
+	for (size_t i = 0; i < s->n_tasks; i++)
+		if (s->tasks[i].waker == SNAP_WAKER_UNKNOWN && s->tasks[i].waits_for &&
+		    addrmap_get(&b->woken_map, s->tasks[i].waits_for) != ADDRMAP_NONE)
+			s->tasks[i].waker = SNAP_WAKER_TASK;
 }

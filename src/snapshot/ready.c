@@ -61,7 +61,7 @@ static void count_handle(struct builder *b, uint64_t handle, struct snap_ready *
 	if (!callback.task && !callback.name[0])
 		return; /* the handle was used again while we read */
 	ready->sampled++;
-	task = callback.task ? addrmap_get(&b->task_map, callback.task) : ADDRMAP_NONE;
+	task = callback.task ? snap_task_find(b->s, callback.task) : SNAP_NONE;
 	if (task != ADDRMAP_NONE)
 		count_task(b, task, ready, tally);
 	else

@@ -115,20 +115,52 @@ static void search_frame(struct builder *b, struct search *search, uint32_t task
 	rd_take(&b->py->rd);
 }
 
+/* Deep frames, in batches: the memory of the tasks was read and let go of before. */
+struct deep {
+	uint32_t task;
+	const struct snap_frame *frame;
+};
+
+static void search_batch(struct builder *b, struct search *search, const struct deep *deep,
+			 size_t n)
+{
+	static const size_t frame_bytes = 512;
+	uint64_t *addrs = mem_alloc((n + 1) * sizeof(*addrs));
+
+	for (size_t i = 0; i < n; i++)
+		addrs[i] = deep[i].frame->address;
+	source_prefetch(b->py->rd.src, addrs, n, frame_bytes);
+	free(addrs);
+	for (size_t i = 0; i < n; i++)
+		search_frame(b, search, deep[i].task, deep[i].frame);
+	source_trim(b->py->rd.src, BUILD_KEEP);
+}
+
 static void search_holders(struct builder *b, struct search *search)
 {
+	struct deep *deep = mem_alloc(BUILD_BATCH * sizeof(*deep));
 	struct snapshot *s = b->s;
+	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_tasks; i++) {
 		const struct snap_task *task = &s->tasks[i];
 
 		if (task->state == SNAP_TASK_RUNNING)
 			continue;
-		for (uint32_t f = 0; f < task->stack.n; f++)
-			if (is_deep(b, search, snap_frame_at(s, &task->stack, f)))
-				search_frame(b, search, (uint32_t)i,
-					     snap_frame_at(s, &task->stack, f));
+		for (uint32_t f = 0; f < task->stack.n; f++) {
+			const struct snap_frame *frame = snap_frame_at(s, &task->stack, f);
+
+			if (!is_deep(b, search, frame))
+				continue;
+			deep[n++] = (struct deep){(uint32_t)i, frame};
+			if (n == BUILD_BATCH) {
+				search_batch(b, search, deep, n);
+				n = 0;
+			}
+		}
 	}
+	search_batch(b, search, deep, n);
+	free(deep);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------

@@ -194,7 +194,6 @@ static void builder_deinit(struct builder *b)
 	free(b->strings);
 	addrmap_deinit(&b->code_map);
 	addrmap_deinit(&b->loop_map);
-	addrmap_deinit(&b->task_map);
 	addrmap_deinit(&b->place_map);
 	addrmap_deinit(&b->string_map);
 	addrmap_deinit(&b->what_map);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "builder.h"
+#include "stallscope/addrsort.h"
 
 /* ---- where the current task of a loop is -------------------------------------------------- */
 
@@ -170,17 +171,14 @@ static const char *task_name(struct builder *b, const struct aio_task *raw)
 	return arena_strndup(&b->s->arena, name.data, name.len);
 }
 
-static void fill_task(struct builder *b, const struct aio_task *raw, uint32_t index)
+static void fill_task(struct builder *b, const struct aio_task *raw, const struct aio_chain *chain,
+		      const struct aio_link *links, uint32_t index)
 {
-	struct aio_link links[PY_MAX_AWAITS / 4];
 	struct snap_task *task = &b->s->tasks[index];
 	bool running = task->loop != SNAP_NONE && b->s->loops[task->loop].current_task == index;
-	bool truncated;
-	size_t n;
+	size_t n = chain->n;
 
-	n = aio_chain(b->py, raw->coro, links, ARRAY_SIZE(links), &truncated);
-	if (rd_take(&b->py->rd))
-		task->torn = true;
+	task->torn = chain->torn;
 	task->state = state_of(b, raw, running);
 	task->cancelling = raw->cancels;
 	task->name = task_name(b, raw);
@@ -188,20 +186,57 @@ static void fill_task(struct builder *b, const struct aio_task *raw, uint32_t in
 	if (running && running_stack(b, task, links, n))
 		mark_frames(b, &task->stack, index);
 	else
-		task->stack = chain_stack(b, links, n, truncated);
+		task->stack = chain_stack(b, links, n, chain->truncated);
 	describe_wait(b, raw, links, n, task);
 }
 
-/* ---- all tasks
- * ----------------------------------------------------------------------------------- */
+static void add_task(struct builder *b, const struct aio_task *raw, const uint64_t *current)
+{
+	uint32_t loop = addrmap_get(&b->loop_map, raw->loop), index = (uint32_t)b->s->n_tasks;
+	struct snap_task *task;
 
-struct raw_tasks {
+	task = array_push(&b->s->tasks, &b->s->n_tasks, &b->tasks_cap);
+	task->id = raw->address;
+	task->resource = SNAP_NONE;
+	task->loop = loop == ADDRMAP_NONE ? SNAP_NONE : loop;
+	if (task->loop != SNAP_NONE && current[loop] == raw->address)
+		b->s->loops[loop].current_task = index;
+}
+
+/* By loop, the address of the task that runs; freed by the caller. */
+static uint64_t *find_current(struct builder *b)
+{
+	uint64_t *current = mem_zalloc(b->s->n_loops + 1, sizeof(*current));
+
+	for (size_t i = 0; i < b->s->n_loops; i++) {
+		current[i] = running_task(b, &b->s->loops[i]);
+		b->s->loops[i].current_task = SNAP_NONE;
+		rd_take(&b->py->rd);
+	}
+	return current;
+}
+
+/* ---- many tasks at once --------------------------------------------------------------------- */
+
+/*
+ * Memory kept from one batch to the next. Where objects lie beside each other the next batch needs
+ * other pages, and to use the same buffer again costs least (BUILD_KEEP); where they are scattered
+ * over the heap it needs many of the same.
+ */
+#define KEEP_SCATTERED (UINT64_C(192) << 20)
+#define SCATTERED      8192u /* bytes read for one task, and more */
+
+/* An honest task needs 40, and 30 for each link of its chain. */
+#define LOADS_PER_TASK 300u
+
+struct batch {
 	struct aio_task *v;
 	size_t n, cap;
+	uint64_t *addrs; /* scratch, 2 * BUILD_BATCH */
 };
 
 /* Whether the object is a task is checked by its type; one that fails changed while we read. */
-static void read_raw(struct builder *b, uint64_t address, struct raw_tasks *out)
+static void read_raw(struct builder *b, uint64_t address, struct batch *out)
 {
 	struct aio_task raw;
 
@@ -218,49 +253,92 @@ static void read_raw(struct builder *b, uint64_t address, struct raw_tasks *out)
 	*array_push(&out->v, &out->n, &out->cap) = raw;
 }
 
-static void add_task(struct builder *b, const struct aio_task *raw)
+static void prefetch_names(struct builder *b, struct batch *batch)
 {
-	uint32_t loop = addrmap_get(&b->loop_map, raw->loop);
-	struct snap_task *task;
-
-	addrmap_put(&b->task_map, raw->address, (uint32_t)b->s->n_tasks);
-	task = array_push(&b->s->tasks, &b->s->n_tasks, &b->tasks_cap);
-	task->id = raw->address;
-	task->resource = SNAP_NONE;
-	task->loop = loop == ADDRMAP_NONE ? SNAP_NONE : loop;
-}
-
-static void find_current(struct builder *b)
-{
-	for (size_t i = 0; i < b->s->n_loops; i++) {
-		struct snap_loop *loop = &b->s->loops[i];
-		uint64_t address = running_task(b, loop);
-		uint32_t index = address ? addrmap_get(&b->task_map, address) : ADDRMAP_NONE;
-
-		loop->current_task = index == ADDRMAP_NONE ? SNAP_NONE : index;
-		rd_take(&b->py->rd);
-	}
-}
-
-/* One batch of reads per level: tasks, then coroutines and names. */
-static void prefetch_level(struct builder *b, const struct raw_tasks *raw)
-{
-	uint64_t *addrs = mem_alloc((raw->n * 2 + 1) * sizeof(*addrs));
+	static const size_t name_bytes = 128;
 	size_t n = 0;
 
-	for (size_t i = 0; i < raw->n; i++)
-		if (raw->v[i].coro)
-			addrs[n++] = raw->v[i].coro;
-	source_prefetch(b->py->rd.src, addrs, n, 256);
-	n = 0;
-	for (size_t i = 0; i < raw->n; i++) {
-		if (raw->v[i].name)
-			addrs[n++] = raw->v[i].name;
-		if (raw->v[i].waiter)
-			addrs[n++] = raw->v[i].waiter;
+	for (size_t i = 0; i < batch->n; i++) {
+		if (batch->v[i].name)
+			batch->addrs[n++] = batch->v[i].name;
+		if (batch->v[i].waiter)
+			batch->addrs[n++] = batch->v[i].waiter;
 	}
-	source_prefetch(b->py->rd.src, addrs, n, 128);
-	free(addrs);
+	source_prefetch(b->py->rd.src, batch->addrs, n, name_bytes);
+}
+
+static void read_chains(struct builder *b, const struct batch *batch, struct aio_chains *chains)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		batch->addrs[i] = batch->v[i].coro;
+	aio_chains_read(b->py, batch->addrs, batch->n, chains);
+}
+
+/* Level by level: tasks, then their names and futures, then their coroutines. */
+static void read_batch(struct builder *b, const uint64_t *tasks, size_t n, const uint64_t *current,
+		       struct batch *batch)
+{
+	static const size_t task_bytes = 192;
+	size_t first = b->s->n_tasks;
+	struct aio_chains chains;
+
+	batch->n = 0;
+	rd_grant(&b->py->rd, (uint64_t)n * LOADS_PER_TASK);
+	memcpy(batch->addrs, tasks, n * sizeof(*tasks));
+	source_prefetch(b->py->rd.src, batch->addrs, n, task_bytes);
+	for (size_t i = 0; i < n; i++)
+		read_raw(b, tasks[i], batch);
+	prefetch_names(b, batch);
+	read_chains(b, batch, &chains);
+	for (size_t i = 0; i < batch->n; i++) {
+		add_task(b, &batch->v[i], current);
+		fill_task(b, &batch->v[i], &chains.v[i], chains.links + chains.v[i].first,
+			  (uint32_t)(first + i));
+	}
+	aio_chains_free(&chains);
+	build_owners(b, first, batch->n);
+}
+
+static void trim(struct source *src, uint64_t read_before, size_t n)
+{
+	bool scattered = source_get_stats(src).bytes_read - read_before > n * SCATTERED;
+
+	source_trim(src, scattered ? KEEP_SCATTERED : BUILD_KEEP);
+}
+
+static void read_batches(struct builder *b, const struct aio_task_list *list)
+{
+	struct batch batch = {.addrs = mem_alloc(2 * BUILD_BATCH * sizeof(*batch.addrs))};
+	uint64_t *current = find_current(b);
+	struct source *src = b->py->rd.src;
+
+	for (size_t i = 0; i < list->n; i += BUILD_BATCH) {
+		size_t n = list->n - i < BUILD_BATCH ? list->n - i : BUILD_BATCH;
+		uint64_t before = source_get_stats(src).bytes_read;
+
+		read_batch(b, list->v + i, n, current, &batch);
+		trim(src, before, n);
+	}
+	free(batch.v);
+	free(batch.addrs);
+	free(current);
+}
+
+/* ---- all tasks ----------------------------------------------------------------------------- */
+
+uint32_t snap_task_find(const struct snapshot *s, uint64_t id)
+{
+	size_t low = 0, high = s->n_tasks;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->tasks[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->n_tasks && s->tasks[low].id == id ? (uint32_t)low : SNAP_NONE;
 }
 
 static void collect_tasks(struct builder *b, size_t max, struct aio_task_list *list)
@@ -271,6 +349,8 @@ static void collect_tasks(struct builder *b, size_t max, struct aio_task_list *l
 			build_problem(b, "the list of tasks changed while it was read", "tasks");
 	if (list->truncated)
 		build_problem(b, "more tasks than the limit: the rest is not shown", "tasks");
+	addr_sort(list->v, list->n);
+	list->n = addr_unique(list->v, list->n);
 }
 
 static bool under_retry(const struct snapshot *s, const struct snap_task *task)
@@ -308,27 +388,13 @@ static void count_by_loop(struct snapshot *s)
 void build_tasks(struct builder *b, size_t max)
 {
 	struct aio_task_list list = {0};
-	struct raw_tasks raw = {0};
-	uint64_t *addrs;
 
 	collect_tasks(b, max, &list);
 	b->s->tasks_found = list.n;
-	addrs = mem_alloc((list.n + 1) * sizeof(*addrs));
-	memcpy(addrs, list.v ? list.v : addrs, list.n * sizeof(*addrs));
-	source_prefetch(b->py->rd.src, addrs, list.n, 192);
-	free(addrs);
-	for (size_t i = 0; i < list.n; i++)
-		read_raw(b, list.v[i], &raw);
-	prefetch_level(b, &raw);
-	for (size_t i = 0; i < raw.n; i++)
-		add_task(b, &raw.v[i]);
-	find_current(b);
-	for (size_t i = 0; i < raw.n; i++)
-		fill_task(b, &raw.v[i], (uint32_t)i);
-	build_owners(b);
+	read_batches(b, &list);
+	build_awaited(b);
 	build_wakers(b);
 	build_resources(b);
 	count_by_loop(b->s);
-	free(raw.v);
 	free(list.v);
 }
