@@ -111,7 +111,8 @@ void source_trim(struct source *src, uint64_t bytes);
 
 /*
  * Whether len bytes at addr (at most a page) still are what this look has of them. Nothing is
- * remembered: what was found to hold is what is saved. A core never changes.
+ * remembered but the answer: what was found to hold is what is saved, and a recording gives the
+ * answer that was given last when it was made.
  */
 bool source_unchanged(struct source *src, uint64_t addr, size_t len);
 

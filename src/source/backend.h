@@ -75,6 +75,9 @@ struct item {
 	char *key;
 };
 
+/* The note that tells a recording what source_unchanged() is to answer; text has its memory. */
+void source_moved(const struct source *src, struct source_note *ret, struct strbuf *text);
+
 /* What was asked in this look or to open the target, or NULL. */
 const struct item *source_item(const struct source *src, enum item_kind kind, const char *key);
 

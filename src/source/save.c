@@ -228,8 +228,10 @@ static void ask_more(struct source *src)
 static void build_notes(struct source *src, uint64_t clock_ns, uint64_t wall_ns,
 			const struct source_note *extra, size_t n_extra, struct strbuf *notes)
 {
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
 	const struct strbuf *auxv;
 	const struct item **items;
+	struct source_note moved;
 	size_t n;
 
 	ask_more(src);
@@ -244,6 +246,8 @@ static void build_notes(struct source *src, uint64_t clock_ns, uint64_t wall_ns,
 	for (size_t i = 0; i < n; i++)
 		add_item(items[i], notes);
 	free(items);
+	source_moved(src, &moved, &text);
+	add_user_note(&moved, notes);
 	for (size_t i = 0; i < n_extra; i++)
 		add_user_note(&extra[i], notes);
 }

@@ -22,6 +22,8 @@ struct source {
 	size_t n_items, items_cap;
 	struct strbuf scratch; /* answers grow here, then are copied to their size */
 	uint64_t trimmed;      /* pages of this look that are not in the cache any more */
+	uint64_t *moved;       /* addresses of which source_unchanged() said no last */
+	size_t n_moved, moved_cap;
 	struct source *opened; /* what opening the target asked: source_pin() */
 	bool opened_is_old;    /* it answers no more, but is still saved */
 };
@@ -87,7 +89,7 @@ void source_forget(struct source *src)
 	if (src->opened)
 		pages_absorb(&src->opened->pages, &src->pages, false);
 	src->opened_is_old = true;
-	src->trimmed = 0;
+	src->trimmed = src->n_moved = 0;
 	pages_forget(&src->pages);
 	addrmap_clear(&src->item_index);
 	for (size_t i = 0; i < src->n_items; i++)
@@ -105,6 +107,7 @@ void source_close(struct source *src)
 	pages_deinit(&src->pages);
 	addrmap_deinit(&src->item_index);
 	free(src->items);
+	free(src->moved);
 	strbuf_deinit(&src->scratch);
 	if (!--src->backend->references) {
 		src->backend->ops->close(src->backend->self);
@@ -213,13 +216,36 @@ void source_reread(struct source *src, uint64_t addr, size_t len)
 	}
 }
 
-bool source_unchanged(struct source *src, uint64_t addr, size_t len)
+/* ---- what moves ---------------------------------------------------------------------------- */
+
+#define NOTE_MOVED "moved"
+
+static void add_address(struct strbuf *text, uint64_t addr)
+{
+	strbuf_addf(text, "%" PRIx64 "\n", addr);
+}
+
+/* A recording cannot be asked again; it says what moved when it was made. */
+static bool moved_then(const struct source *src, uint64_t addr)
+{
+	const struct strbuf *note = source_note(src, NOTE_MOVED);
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+	const char *at = note ? note->data : NULL;
+
+	add_address(&line, addr);
+	while (at && (at = strstr(at, line.data))) {
+		if (at == note->data || at[-1] == '\n')
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static bool is_as_known(struct source *src, uint64_t addr, size_t len)
 {
 	char now[SOURCE_PAGE], known[SOURCE_PAGE];
 	struct backend *b = src->backend;
 
-	if (b->ops->recorded)
-		return true;
 	if (len > sizeof(now) || !source_read(src, addr, known, len, NULL))
 		return false;
 	b->stats.system_calls++;
@@ -227,6 +253,37 @@ bool source_unchanged(struct source *src, uint64_t addr, size_t len)
 		return false;
 	b->stats.bytes_read += len;
 	return !memcmp(now, known, len);
+}
+
+/* The last answer counts: what was asked again is asked once of the recording. */
+static void remember_moved(struct source *src, uint64_t addr, bool moved)
+{
+	size_t i = 0;
+
+	while (i < src->n_moved && src->moved[i] != addr)
+		i++;
+	if (moved && i == src->n_moved)
+		*array_push(&src->moved, &src->n_moved, &src->moved_cap) = addr;
+	else if (!moved && i < src->n_moved)
+		src->moved[i] = src->moved[--src->n_moved];
+}
+
+bool source_unchanged(struct source *src, uint64_t addr, size_t len)
+{
+	bool same;
+
+	if (src->backend->ops->recorded)
+		return !moved_then(src, addr);
+	same = is_as_known(src, addr, len);
+	remember_moved(src, addr, !same);
+	return same;
+}
+
+void source_moved(const struct source *src, struct source_note *ret, struct strbuf *text)
+{
+	for (size_t i = 0; i < src->n_moved; i++)
+		add_address(text, src->moved[i]);
+	*ret = (struct source_note){NOTE_MOVED, text->data, text->len};
 }
 
 /* ---- many at once -------------------------------------------------------------------------- */

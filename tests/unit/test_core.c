@@ -105,6 +105,30 @@ static void test_pinned_is_saved(void **state)
 	source_close(src);
 }
 
+/* What had moved when it was recorded has moved at each replay; what then held holds. */
+static void test_moved_is_saved(void **state)
+{
+	struct source *src = open_fake();
+	uint64_t words[2] = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i < 2; i++)
+		assert_true(source_read(src, HERE + 8 * i, &words[i], 8, NULL));
+	memset(fake->segments[0].data, 0x55, 16);
+	assert_false(source_unchanged(src, HERE, 8));
+	assert_false(source_unchanged(src, HERE + 8, 8));
+	source_reread(src, HERE + 8, 8);
+	assert_true(source_unchanged(src, HERE + 8, 8));
+	save(src);
+	source_close(src);
+	src = open_core();
+	assert_false(source_unchanged(src, HERE, 8));
+	assert_false(source_unchanged(src, HERE, 8));
+	assert_true(source_unchanged(src, HERE + 8, 8));
+	assert_true(source_unchanged(src, HERE / 16, 8)); /* a part of its number */
+	source_close(src);
+}
+
 /* A program that asks a little differently is still answered out of the same piece. */
 static void test_pieces_of_files(void **state)
 {
@@ -278,10 +302,15 @@ static void test_cannot_write(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),	cmocka_unit_test(test_only_what_was_asked),
-		cmocka_unit_test(test_pinned_is_saved), cmocka_unit_test(test_pieces_of_files),
-		cmocka_unit_test(test_many_segments),	cmocka_unit_test(test_notes_of_the_kernel),
-		cmocka_unit_test(test_cannot_create),	cmocka_unit_test(test_cannot_write),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_only_what_was_asked),
+		cmocka_unit_test(test_pinned_is_saved),
+		cmocka_unit_test(test_moved_is_saved),
+		cmocka_unit_test(test_pieces_of_files),
+		cmocka_unit_test(test_many_segments),
+		cmocka_unit_test(test_notes_of_the_kernel),
+		cmocka_unit_test(test_cannot_create),
+		cmocka_unit_test(test_cannot_write),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
