@@ -34,20 +34,29 @@ static inline int64_t aio_ns(double seconds)
 /* The locals of a _run_once frame. Unbound variables have have_* false. */
 struct aio_run {
 	uint64_t frame, loop;
+	struct py_frame where;		 /* that frame, to be read again */
 	bool have_timeout, timeout_none; /* None: wait for ever */
 	double timeout;
 	bool have_end_time; /* bound: select has returned */
 	double end_time;
 	bool have_batch;      /* ntodo bound: callbacks run */
 	int64_t ntodo, index; /* callbacks of this turn, the one that runs (from 0) */
+	bool have_index;      /* read, not merely taken to be 0 */
 	uint64_t handle;      /* the Handle that runs, 0 unknown */
 	bool have_start;      /* debug mode: start of the present callback */
+	bool start_confirmed; /* ... and for certain not of the one before it */
 	double start;
 };
 
 /* True when the frame is BaseEventLoop._run_once of asyncio. */
 bool aio_is_run_once(const struct python *py, const struct py_frame *frame);
 bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret);
+
+/* inner: the frame that _run_once called. */
+void aio_run_confirm_start(struct python *py, const struct py_frame *inner, struct aio_run *run);
+
+/* Reads timeout again: where the loop has turned since it is that of the present select. */
+void aio_run_refresh(struct python *py, struct aio_run *run);
 
 /* What a Handle calls: a short name, and the task if it is a task's step. */
 struct aio_callback {
@@ -263,9 +272,20 @@ uint32_t aio_wait_code(const struct aio_link *links, size_t n);
  */
 bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, struct strbuf *out);
 
-/* Seconds until the sleep that this frame is in ends; false and untouched when unknown. */
-bool aio_wait_left(struct python *py, const struct aio_link *links, size_t n, double now,
-		   double *left);
+/* When the sleep that this frame is in ends, in loop time, and how long it is. */
+struct aio_timer {
+	bool have_when, have_delay;
+	double when, delay;
+	uint64_t future; /* that the timer sets */
+	bool verified;	 /* all of it is of one sleep, also where the loop turns */
+};
+
+/* again: all of it is read anew until it is verified, in some seven system calls. */
+bool aio_timer_read(struct python *py, const struct py_frame *frame, bool again,
+		    struct aio_timer *ret);
+
+/* The innermost frame of a chain. */
+bool aio_wait_frame(const struct aio_link *links, size_t n, struct py_frame *ret);
 
 /* ---- what tasks wait on ------------------------------------------------------------------ */
 

@@ -293,6 +293,9 @@ bool py_is_instance(struct python *py, uint64_t object, const char *name);
 /* tp_name of the class that defines an attribute of this object's type; NULL: none that is read. */
 const char *py_defining_class(struct python *py, uint64_t object, const char *attr);
 
+/* A task may run its first step where it is made, in the middle of another's (3.12+). */
+bool py_tasks_start_eagerly(const struct python *py);
+
 /* What kind of asyncio task an object is, remembered by type. */
 enum py_task_kind { PY_TASK_UNKNOWN, PY_TASK_C, PY_TASK_PYTHON, PY_TASK_NOT };
 enum py_task_kind py_task_kind(struct python *py, uint64_t object);

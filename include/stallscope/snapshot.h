@@ -26,6 +26,7 @@
 #define SNAP_MAX_READY	   512u	 /* handles of a ready queue that are looked at */
 #define SNAP_MAX_AWAITERS  16u	 /* of one task */
 #define SNAP_MAX_HOLDERS   2000u /* tasks searched for connections of a pool */
+#define SNAP_MAX_VERIFIED  64u	 /* sleeps that are read anew where the loop turned */
 #define SNAP_MAX_RESOURCES 256u	 /* of which the state is read */
 
 struct snap_code {
@@ -100,7 +101,10 @@ struct snap_task {
 	const char *what;   /* "asyncio.sleep", "_GatheringFuture", NULL */
 	bool have_left;
 	double left_s; /* until a sleep ends */
-	bool torn;     /* changed while it was read: parts may be missing */
+	bool have_age, age_is_lower;
+	int64_t age_ns;	     /* since it waits; lower: at least that long */
+	bool age_unverified; /* read while the loop may have turned: for snapshot_ages() */
+	bool torn;	     /* changed while it was read: parts may be missing */
 	bool under_retry;
 	enum snap_waker waker;
 	uint32_t resource; /* index into resources of the primitive or stream, SNAP_NONE */
@@ -211,12 +215,14 @@ struct snap_loop {
 	struct aio_callback callback;
 	bool have_callback;
 	uint32_t current_task; /* SNAP_NONE */
+	bool starts_eagerly;   /* tasks may begin, and wait, inside of other callbacks */
 	bool own_clock;	       /* times of the loop are not CLOCK_MONOTONIC's: none are known */
 	bool have_held;
 	int64_t held_ns;    /* since select returned */
 	bool held_is_lower; /* uvloop: a callback may have refreshed the clock */
 	bool have_select;
 	int64_t select_ns;	  /* already in select */
+	bool turned;		  /* between the reading of its frame and that of its heap */
 	struct snap_wait_fd wait; /* the descriptor that tells most, of blocked.fds */
 	struct snap_blocked blocked;
 	uint32_t outer; /* a loop whose callback runs this one (nested), SNAP_NONE */
@@ -320,6 +326,12 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 
 /* Puts the series of an older snapshot of the same process before that of a new one. */
 void snapshot_keep_looks(struct snapshot *snap, const struct snapshot *before);
+
+/*
+ * For how long the tasks have waited, as far as the series of looks proves it; after the last look.
+ * As of clock_ns.
+ */
+void snapshot_ages(struct snapshot *snap);
 
 /* The series as a note for source_save(), and back. */
 void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out);

@@ -102,19 +102,64 @@ bool aio_link_read(struct python *py, uint64_t object, struct aio_link *link, ui
 /* ---- what it waits in
  * ---------------------------------------------------------------------------------- */
 
-static void timer_left(struct python *py, const struct py_frame *frame, double now, double *left)
-{
-	uint64_t handle = python_local(py, frame, "h"), when;
-	uint32_t slot;
-	double at;
+#define TIMER_TRIES 4
+#define NUMBER	    32u /* bytes of a float or an int that are read */
+#define VARIABLES   64u /* of sleep(), at least */
 
-	if (handle && !py_is_none(py, handle)) {
-		slot = py_slot_offset(py, py_type(py, handle), "_when");
-		when = slot ? rd_u64(&py->rd, handle + slot) : 0;
-		if (when && py_number(py, when, &at))
-			*left = at - now;
-	}
-	rd_take(&py->rd);
+static void read_when(struct python *py, uint64_t handle, bool again, struct aio_timer *ret)
+{
+	uint32_t slot = py_slot_offset(py, py_type(py, handle), "_when");
+	uint64_t when;
+
+	if (!slot)
+		return;
+	if (again)
+		source_reread(py->rd.src, handle + slot, 8);
+	when = rd_u64(&py->rd, handle + slot);
+	if (again && when)
+		source_reread(py->rd.src, when, NUMBER);
+	ret->have_when = when && py_number(py, when, &ret->when) && isfinite(ret->when);
+}
+
+static void read_delay(struct python *py, uint64_t delay, bool again, struct aio_timer *ret)
+{
+	if (again)
+		source_reread(py->rd.src, delay, NUMBER);
+	ret->have_delay = py_number(py, delay, &ret->delay) && isfinite(ret->delay);
+}
+
+static bool still_there(struct python *py, const struct py_frame *frame, const char *name)
+{
+	uint64_t slot = python_local_slot(py, frame, name);
+
+	return slot && source_unchanged(py->rd.src, slot, 8);
+}
+
+/*
+ * asyncio.sleep(): `h` is the timer, `delay` how long it was made for. Both are short-lived: the
+ * next sleep of a task has its own in the same memory. They are of one sleep when the variables
+ * still are these objects after they were read.
+ */
+static void read_timer(struct python *py, const struct py_frame *frame, bool again,
+		       struct aio_timer *ret)
+{
+	uint64_t handle = python_local(py, frame, "h"), delay;
+
+	*ret = (struct aio_timer){.have_when = false};
+	if (py->rd.failed || !handle || py_is_none(py, handle))
+		return;
+	read_when(py, handle, again, ret);
+	if (py->rd.failed)
+		return;
+	/* recordings of old have only the timer */
+	delay = python_local(py, frame, "delay");
+	ret->future = python_local(py, frame, "future");
+	if (delay && !py->rd.failed)
+		read_delay(py, delay, again, ret);
+	if (rd_take(&py->rd))
+		ret->have_delay = false;
+	ret->verified = again && still_there(py, frame, "h") && still_there(py, frame, "delay") &&
+			still_there(py, frame, "future");
 }
 
 static const struct aio_link *innermost_frame(const struct aio_link *links, size_t n)
@@ -125,15 +170,30 @@ static const struct aio_link *innermost_frame(const struct aio_link *links, size
 	return NULL;
 }
 
-bool aio_wait_left(struct python *py, const struct aio_link *links, size_t n, double now,
-		   double *left)
+bool aio_timer_read(struct python *py, const struct py_frame *frame, bool again,
+		    struct aio_timer *ret)
+{
+	struct aio_timer timer;
+
+	for (int attempt = 0; attempt < TIMER_TRIES; attempt++) {
+		read_timer(py, frame, again, &timer);
+		if (rd_take(&py->rd) || !timer.have_when)
+			return false;
+		*ret = timer;
+		if (!again || timer.verified)
+			return true;
+		source_reread(py->rd.src, frame->locals, VARIABLES);
+	}
+	return false;
+}
+
+bool aio_wait_frame(const struct aio_link *links, size_t n, struct py_frame *ret)
 {
 	const struct aio_link *link = innermost_frame(links, n);
-	double before = *left;
 
 	if (link)
-		timer_left(py, &link->frame, now, left);
-	return *left != before;
+		*ret = link->frame;
+	return link != NULL;
 }
 
 uint32_t aio_wait_code(const struct aio_link *links, size_t n)

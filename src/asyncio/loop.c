@@ -58,6 +58,24 @@ static bool timer_stays(struct python *py, uint64_t item, uint64_t handle, uint3
 	       again == at;
 }
 
+/*
+ * The time of the first timer as it is now: from it follows since when the loop sleeps, so one that
+ * was read before the loop turned would make that too long. 0 when it moves too fast.
+ */
+static double first_time(struct python *py, uint64_t item, const struct timer_slots *slots)
+{
+	for (int attempt = 0; attempt < 4 && !py->rd.failed; attempt++) {
+		uint64_t handle = rd_ptr(&py->rd, item);
+		uint64_t when = rd_u64(&py->rd, handle + slots->when);
+		double at;
+
+		if (when && py_number(py, when, &at) && isfinite(at) &&
+		    timer_stays(py, item, handle, slots->when, at))
+			return at;
+	}
+	return 0;
+}
+
 static void count_timer(struct python *py, uint64_t item, struct timer_slots *slots, double now,
 			bool first, struct aio_loop *loop)
 {
@@ -72,7 +90,7 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 	    (slots->checks--, !timer_stays(py, item, handle, slots->when, at)))
 		return;
 	if (first)
-		loop->first_when = at;
+		loop->first_when = first_time(py, item, slots);
 	if (cancelled && py_bool(py, cancelled))
 		return;
 	if (!loop->have_next || at < loop->next_when)

@@ -89,7 +89,8 @@ static void read_batch(struct python *py, const struct py_frame *frame, struct a
 	}
 	run->ntodo = (int64_t)number;
 	/* `for i in range(ntodo)`: unbound until the first callback is taken. */
-	if (local_number(py, frame, "i", &index) && index >= 0 && index < number)
+	run->have_index = local_number(py, frame, "i", &index) && index >= 0 && index < number;
+	if (run->have_index)
 		run->index = (int64_t)index;
 }
 
@@ -97,7 +98,7 @@ static void read_batch(struct python *py, const struct py_frame *frame, struct a
 bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret)
 {
 	for (int attempt = 0; attempt < TRIES; attempt++) {
-		struct aio_run run = {.frame = frame->address};
+		struct aio_run run = {.frame = frame->address, .where = *frame};
 
 		run.loop = python_local(py, frame, "self");
 		read_timeout(py, frame, &run);
@@ -117,6 +118,30 @@ bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_ru
 		source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
 	}
 	return false;
+}
+
+/*
+ * t0 is set a little after the handle was taken. Read after its frame was seen to run that very
+ * handle it is of this callback, and not of the one before.
+ */
+void aio_run_confirm_start(struct python *py, const struct py_frame *inner, struct aio_run *run)
+{
+	bool runs = run->have_start && run->handle && inner->code != UINT32_MAX &&
+		    !strcmp(py->codes[inner->code].name, "_run") &&
+		    str_ends_with(py->codes[inner->code].file, "asyncio/events.py") &&
+		    python_local(py, inner, "self") == run->handle;
+
+	run->start_confirmed = runs && local_number(py, &run->where, "t0", &run->start);
+	if (rd_take(&py->rd))
+		run->start_confirmed = false;
+}
+
+void aio_run_refresh(struct python *py, struct aio_run *run)
+{
+	run->have_timeout = run->timeout_none = false;
+	read_timeout(py, &run->where, run);
+	if (rd_take(&py->rd))
+		run->have_timeout = false;
 }
 
 /* ---- handles ----------------------------------------------------------------------------------

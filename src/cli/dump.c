@@ -243,8 +243,10 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 	ok = take(&k, &err);
 	if (ok)
 		ok = source_is_recorded(target.src) ? replay(&k) : watch(&k, &err);
-	if (ok)
+	if (ok) {
+		snapshot_ages(k.snap);
 		fetch_source(&k);
+	}
 	ok = ok && save(&k, &err);
 	if (ok) {
 		print(&k, out);

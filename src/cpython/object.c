@@ -134,6 +134,11 @@ const char *py_defining_class(struct python *py, uint64_t object, const char *at
 	return NULL;
 }
 
+bool py_tasks_start_eagerly(const struct python *py)
+{
+	return py->ops->tasks != PY_TASKS_ALL;
+}
+
 /* A C task keeps its fields at their offsets in every subclass; others keep attributes. */
 enum py_task_kind py_task_kind(struct python *py, uint64_t object)
 {

@@ -508,11 +508,13 @@ static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
 	for (uint32_t i = 0; i < t->stack.n; i++)
 		json_array_append_new(stack, task_frame(s, snap_frame_at(s, &t->stack, i)));
 	return json_pack(
-		"{so ss so ss ss sI sn so so so so sb}", "id", hex(t->id), "name", t->name, "loop",
-		t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop), "state",
-		words[t->state], "coroutine", t->coroutine, "cancelling", (json_int_t)t->cancelling,
-		"seen_s", "stack", stack, "waits_on", waits_on(s, t), "awaited_by",
-		awaited_by(s, t), "owner", string(owners[t->owner]), "torn", t->torn);
+		"{so ss so ss ss sI sf so sb so so so so sb}", "id", hex(t->id), "name", t->name,
+		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop),
+		"state", words[t->state], "coroutine", t->coroutine, "cancelling",
+		(json_int_t)t->cancelling, "seen_s", 0.0, /* a dump is one full look */
+		"age_s", number(t->have_age, seconds(t->age_ns)), "age_is_lower_bound",
+		!t->have_age || t->age_is_lower, "stack", stack, "waits_on", waits_on(s, t),
+		"awaited_by", awaited_by(s, t), "owner", string(owners[t->owner]), "torn", t->torn);
 }
 
 static json_t *call_args(const struct os_thread *os)

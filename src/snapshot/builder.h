@@ -43,6 +43,11 @@ struct builder {
 	struct addrmap woken_map;    /* futures that tasks will set */
 	struct addrmap chained_map;  /* concurrent.futures.Future -> task that will set it */
 
+	struct sleep {
+		uint32_t task;
+		struct py_frame frame;
+	} * sleeps; /* the first SNAP_MAX_VERIFIED of them */
+	size_t n_sleeps, sleeps_cap;
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
 	size_t resources_cap, awaiters_cap;
 };
@@ -83,6 +88,15 @@ void build_waits(struct builder *b);
  * then. spelling: "./" or "././", another each time in a look (wait.c says why).
  */
 void forget_if_moved(struct builder *b, struct snap_loop *loop, const char *spelling);
+
+/*
+ * The loop sleeps, or is in the first callback of its turn, for so long that nothing of this look
+ * was read before that.
+ */
+bool stands_long(const struct snap_loop *loop);
+
+/* The thread has been in this one system call all the while; spelling as above. */
+bool is_same_call(struct builder *b, const struct os_thread *os, const char *spelling);
 
 /* What the descriptor wait->fd is that this thread waits on (peer.c). */
 void describe_descriptor(struct builder *b, const struct os_thread *os, struct snap_wait_fd *wait);

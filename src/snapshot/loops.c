@@ -71,12 +71,20 @@ static void read_held(struct builder *b, struct snap_loop *loop)
 	loop->held_ns = now > end ? now - end : 0;
 }
 
-/* timeout was computed as first_when - now, so first_when - timeout is when select began. */
+/*
+ * timeout was computed as first_when - now, so first_when - timeout is when select began: the
+ * timeout is read again, as the loop may have turned between its frame and its heap.
+ */
 static void read_select(struct builder *b, struct snap_loop *loop)
 {
+	const struct aio_run before = loop->run;
 	double entered;
 	int64_t ns;
 
+	aio_run_refresh(b->py, &loop->run);
+	loop->turned = !before.have_timeout || !loop->run.have_timeout ||
+		       before.timeout_none != loop->run.timeout_none ||
+		       memcmp(&before.timeout, &loop->run.timeout, sizeof(before.timeout)) != 0;
 	if (!b->s->clock_ns || !loop->run.have_timeout || loop->run.timeout_none ||
 	    loop->run.timeout <= 0 || loop->run.timeout >= LONGEST_TIMEOUT_S ||
 	    loop->info.timers <= 0)
@@ -133,6 +141,7 @@ void build_loops(struct builder *b)
 			build_problem(b, "a loop object could not be read", "loop");
 			loop->info.class_name = "?";
 		}
+		loop->starts_eagerly = py_tasks_start_eagerly(b->py);
 		judge_clock(b, loop);
 		if (loop->have_run && loop->run.have_end_time && !loop->own_clock)
 			read_held(b, loop);

@@ -192,6 +192,7 @@ static void builder_deinit(struct builder *b)
 	free(b->modules);
 	free(b->frames);
 	free(b->strings);
+	free(b->sleeps);
 	addrmap_deinit(&b->code_map);
 	addrmap_deinit(&b->loop_map);
 	addrmap_deinit(&b->place_map);

@@ -108,16 +108,77 @@ static const char *wait_name(struct builder *b, const struct aio_link *links, si
 	return *array_push(&b->strings, &b->n_strings, &b->strings_cap) = name;
 }
 
-static void describe_left(struct builder *b, const struct aio_link *links, size_t n,
-			  struct snap_task *task)
+/* Since when it sleeps; what a forged target says is held against the life of the process. */
+static void describe_age(const struct builder *b, const struct aio_timer *timer,
+			 struct snap_task *task)
 {
-	double now = (double)b->s->clock_ns / 1e9, left = -1;
+	static const int64_t slack = 1000000000; /* it may have begun while we read */
+	int64_t now = (int64_t)b->s->clock_ns, age = now - aio_ns(timer->when - timer->delay);
 
-	aio_wait_left(b->py, links, n, now, &left);
-	if (left >= 0 && b->s->clock_ns) {
-		task->have_left = true;
-		task->left_s = left;
+	if (task->loop == SNAP_NONE || task->state == SNAP_TASK_RUNNING || !timer->have_delay ||
+	    !timer->future || timer->future != task->waits_for || timer->delay < 0 ||
+	    age < -slack || age > now - (int64_t)b->proc->started_ns + slack)
+		return;
+	task->have_age = true;
+	task->age_unverified = !timer->verified;
+	task->age_ns = age > 0 ? age : 0;
+}
+
+static void take_timer(struct builder *b, const struct aio_timer *timer, struct snap_task *task)
+{
+	double left = timer->when - (double)b->s->clock_ns / 1e9;
+
+	task->have_left = left >= 0;
+	task->left_s = left >= 0 ? left : 0;
+	task->have_age = false;
+	describe_age(b, timer, task);
+}
+
+static void describe_timer(struct builder *b, const struct aio_link *links, size_t n,
+			   struct snap_task *task)
+{
+	bool own_clock = task->loop != SNAP_NONE && b->s->loops[task->loop].own_clock;
+	struct aio_timer timer;
+	struct py_frame frame;
+
+	if (!b->s->clock_ns || own_clock || !aio_wait_frame(links, n, &frame) ||
+	    !aio_timer_read(b->py, &frame, false, &timer))
+		return;
+	take_timer(b, &timer, task);
+	if (b->n_sleeps < SNAP_MAX_VERIFIED)
+		*array_push(&b->sleeps, &b->n_sleeps, &b->sleeps_cap) =
+			(struct sleep){(uint32_t)(task - b->s->tasks), frame};
+}
+
+/*
+ * What was read of a sleep is of one sleep when the loop slept long before and all the while; where
+ * it did not, some are read anew, with care. Of the others snapshot_ages() asks the looks.
+ */
+static void verify_sleeps(struct builder *b)
+{
+	bool *moved = mem_zalloc(b->s->n_loops + 1, sizeof(*moved));
+	bool *slept = mem_zalloc(b->s->n_loops + 1, sizeof(*slept));
+
+	for (size_t i = 0; i < b->s->n_loops && b->n_sleeps; i++) {
+		const struct snap_loop *loop = &b->s->loops[i];
+
+		moved[i] = !is_same_call(b, &b->s->threads[loop->thread].os, "./././") ||
+			   !stands_long(loop);
+		slept[i] = !moved[i] && loop->phase == SNAP_SELECT && !loop->turned;
 	}
+	for (size_t i = 0; i < b->s->n_tasks; i++)
+		if (b->s->tasks[i].age_unverified)
+			b->s->tasks[i].age_unverified = !slept[b->s->tasks[i].loop];
+	for (size_t i = 0; i < b->n_sleeps; i++) {
+		struct snap_task *task = &b->s->tasks[b->sleeps[i].task];
+		struct aio_timer timer;
+
+		if (task->loop != SNAP_NONE && moved[task->loop] &&
+		    aio_timer_read(b->py, &b->sleeps[i].frame, true, &timer))
+			take_timer(b, &timer, task);
+	}
+	free(moved);
+	free(slept);
 }
 
 static enum snap_wait wait_kind(struct builder *b, uint64_t waiter)
@@ -144,7 +205,7 @@ static void describe_wait(struct builder *b, const struct aio_task *raw,
 		task->what = build_type(b, raw->waiter);
 	kind = aio_wait_on(b->py, links, n, &resource);
 	if (kind == AIO_WAIT_TIMER)
-		describe_left(b, links, n, task);
+		describe_timer(b, links, n, task);
 	if (resource && raw->waiter && task->state != SNAP_TASK_RUNNING)
 		task->resource = build_resource(b, resource, task->loop, kind == AIO_WAIT_STREAM);
 	build_waker(b, raw, kind, links, n, task);
@@ -392,6 +453,7 @@ void build_tasks(struct builder *b, size_t max)
 	collect_tasks(b, max, &list);
 	b->s->tasks_found = list.n;
 	read_batches(b, &list);
+	verify_sleeps(b);
 	build_awaited(b);
 	build_wakers(b);
 	build_resources(b);

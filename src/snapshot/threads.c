@@ -51,6 +51,8 @@ static void find_loops(struct builder *b, const struct py_thread *t, uint32_t th
 		if (!aio_is_run_once(b->py, &b->frames[i]) ||
 		    !aio_run_read(b->py, &b->frames[i], &run))
 			continue;
+		if (i > 0)
+			aio_run_confirm_start(b->py, &b->frames[i - 1], &run);
 		if (!t->running_loop) {
 			b->s->threads[thread].inherited_loop = true;
 			break;

@@ -555,7 +555,7 @@ static bool read_again(struct builder *b, int32_t tid, const char *name, const c
  * The same call, and no other in between, as the thread has not been on a CPU since. (What it waits
  * for was read after its system call and its slices were.)
  */
-static bool is_same_call(struct builder *b, const struct os_thread *os, const char *spelling)
+bool is_same_call(struct builder *b, const struct os_thread *os, const char *spelling)
 {
 	const struct strbuf *text;
 	struct proc_schedstat sched;

@@ -112,6 +112,7 @@ static inline void look_into(struct source *src, struct process *proc, struct py
 		snapshot_looks_read(snap, looks);
 	d = diagnose(snap, &options);
 	diagnosis_wants(snap, d, INT64_C(2000000000));
+	snapshot_ages(snap);
 	render_all(snap, d, choice);
 	diagnosis_destroy(d);
 	snapshot_destroy(snap);

@@ -354,7 +354,8 @@ static void check_lists(const json_t *root)
 	json_array_foreach(get(root, "loops"), i, part) check_loop(part);
 	json_array_foreach(get(root, "tasks"), i, part)
 	{
-		assert_keys(part, "id name loop state coroutine cancelling seen_s stack waits_on "
+		assert_keys(part, "id name loop state coroutine cancelling seen_s age_s "
+				  "age_is_lower_bound stack waits_on "
 				  "awaited_by owner torn");
 		if (!json_is_null(get(part, "waits_on")))
 			assert_keys(get(part, "waits_on"), "kind id what resource left_s waker");
