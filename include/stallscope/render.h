@@ -56,15 +56,25 @@ void render_topic_json(const struct topic *topic, struct strbuf *out);
 /* The kind that a verdict has for a category: "blocked.io.db", "cpu.json", "debugger". */
 void render_kind_of(const struct explanation *e, const char *category, char *buf, size_t size);
 
-/* Tasks folded by equal await path: the rows of the groups table, largest first. */
+/*
+ * Tasks folded by equal await path (state, code and line of each frame, what is waited in): the
+ * rows of the groups table, largest first, then oldest.
+ */
 struct task_group {
 	uint32_t count;
 	uint32_t example; /* a task of the group */
 	uint32_t loop;
+	uint32_t unowned, orphans; /* of them */
+	bool have_oldest;
+	bool oldest_is_lower; /* at least that old: not each age is known exactly */
+	int64_t oldest_ns;
 };
 
 /* *ret is allocated and freed by the caller. */
 void group_tasks(const struct snapshot *snap, uint32_t loop, struct task_group **ret, size_t *n);
+
+/* "running" and its like */
+const char *task_state_word(enum snap_task_state state);
 
 /* "4.83 s", "340 ms", "0.4 ms": time as a reader wants it. */
 void format_duration(char *buf, size_t size, int64_t ns);

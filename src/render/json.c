@@ -96,7 +96,7 @@ static void put_member(struct writer *w, const char *key, json_t *value)
 /* ---- frames
  * ----------------------------------------------------------------------------------------- */
 
-static json_t *task_frame(const struct snapshot *s, const struct snap_frame *f)
+json_t *json_frame(const struct snapshot *s, const struct snap_frame *f)
 {
 	const struct snap_code *c = snap_code_of(s, f);
 
@@ -113,7 +113,7 @@ static json_t *task_id(const struct snapshot *s, uint32_t task)
 static json_t *thread_frame(const struct snapshot *s, const struct snap_frame *f)
 {
 	const struct snap_code *c = snap_code_of(s, f);
-	json_t *frame = task_frame(s, f);
+	json_t *frame = json_frame(s, f);
 
 	json_object_set_new(frame, "kind", json_string("python"));
 	json_object_set_new(frame, "column", count(f->at.col));
@@ -227,7 +227,7 @@ static json_t *who(const struct snapshot *s, const struct verdict *v)
 	if (c->frame == SNAP_NONE)
 		return json_null();
 	f = &s->frames[c->frame];
-	frame = task_frame(s, f);
+	frame = json_frame(s, f);
 	json_object_del(frame, "own");
 	json_object_set_new(frame, "source", c->source[0] ? json_string(c->source) : json_null());
 	json_object_set_new(frame, "task",
@@ -264,40 +264,6 @@ static json_t *evidence(const struct verdict *v)
 	for (size_t i = 0; i < v->n_evidence; i++)
 		json_array_append_new(array, json_pack("{ss ss}", "fact", v->evidence[i].fact,
 						       "source", v->evidence[i].source));
-	return array;
-}
-
-static json_t *group(const struct snapshot *s, const struct task_group *g)
-{
-	const struct snap_task *t = &s->tasks[g->example];
-	json_t *via = json_array(), *where = json_null();
-	uint32_t at = 0;
-
-	while (at + 1 < t->stack.n && !snap_code_of(s, snap_frame_at(s, &t->stack, at))->own)
-		at++;
-	if (t->stack.n) {
-		where = task_frame(s, snap_frame_at(s, &t->stack, at));
-		json_object_del(where, "own");
-	}
-	for (uint32_t i = t->stack.n; i-- > 0;)
-		json_array_append_new(
-			via,
-			json_string(snap_code_of(s, snap_frame_at(s, &t->stack, i))->qualname));
-	return json_pack("{sI so so so so sn sb}", "count", (json_int_t)g->count, "where", where,
-			 "via", via, "waits_on", string(t->what), "title", string(t->what),
-			 "oldest_s", "oldest_is_lower_bound", 1);
-}
-
-static json_t *groups(const struct snapshot *s, uint32_t loop)
-{
-	json_t *array = json_array();
-	struct task_group *list;
-	size_t n;
-
-	group_tasks(s, loop, &list, &n);
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, group(s, &list[i]));
-	free(list);
 	return array;
 }
 
@@ -463,7 +429,7 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(loop, "evidence", evidence(v));
 	json_object_set_new(loop, "flags", flags(v));
-	json_object_set_new(loop, "groups", groups(s, i));
+	json_object_set_new(loop, "groups", json_groups(s, i));
 	return loop;
 }
 
@@ -500,17 +466,16 @@ static json_t *awaited_by(const struct snapshot *s, const struct snap_task *t)
 
 static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
 {
-	static const char *const words[] = {"running", "ready", "pending", "cancelling"};
 	static const char *const owners[] = {NULL,     "nobody", "group",   "task",
 					     "runner", "thread", "callback"};
 	json_t *stack = json_array();
 
 	for (uint32_t i = 0; i < t->stack.n; i++)
-		json_array_append_new(stack, task_frame(s, snap_frame_at(s, &t->stack, i)));
+		json_array_append_new(stack, json_frame(s, snap_frame_at(s, &t->stack, i)));
 	return json_pack(
 		"{so ss so ss ss sI sf so sb so so so so sb}", "id", hex(t->id), "name", t->name,
 		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop),
-		"state", words[t->state], "coroutine", t->coroutine, "cancelling",
+		"state", task_state_word(t->state), "coroutine", t->coroutine, "cancelling",
 		(json_int_t)t->cancelling, "seen_s", 0.0, /* a dump is one full look */
 		"age_s", number(t->have_age, seconds(t->age_ns)), "age_is_lower_bound",
 		!t->have_age || t->age_is_lower, "stack", stack, "waits_on", waits_on(s, t),

@@ -5,7 +5,13 @@
 
 #include <jansson.h>
 
-#include "stallscope/snapshot.h"
+#include "stallscope/render.h"
+
+/* Function, file and line; "own" too. */
+json_t *json_frame(const struct snapshot *s, const struct snap_frame *f);
+
+/* loops[].groups */
+json_t *json_groups(const struct snapshot *s, uint32_t loop);
 
 /* process.kernel */
 json_t *json_kernel(const struct snapshot *s);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define FRAMES_SHOWN 20u
-#define GROUPS_SHOWN 10u
 #define TASKS_SHOWN  10000000u
 
 /* ---- lines -------------------------------------------------------------------------------------
@@ -251,13 +250,20 @@ static void thread_stack(struct text *t, uint32_t index, const char *does)
  * -------------------------------------------------------------------------------------------------
  */
 
-static const char *const state_words[] = {"running", "ready", "pending", "cancelling"};
+const char *task_state_word(enum snap_task_state state)
+{
+	static const char *const words[] = {"running", "ready", "pending", "cancelling"};
+
+	return words[state];
+}
 
 void text_waits(const struct snap_task *task, struct strbuf *out)
 {
 	static const char *const plain[][2] = {{"_asyncio.Task", "a task"},
 					       {"_asyncio.Future", "a future"},
-					       {"_GatheringFuture", "gather"}};
+					       {"_GatheringFuture", "gather"},
+					       {"StreamReader._wait_for_data", "stream read"},
+					       {"FlowControlMixin._drain_helper", "stream drain"}};
 
 	for (size_t i = 0; task->what && i < ARRAY_SIZE(plain); i++) {
 		if (strcmp(task->what, plain[i][0]) != 0)
@@ -268,7 +274,7 @@ void text_waits(const struct snap_task *task, struct strbuf *out)
 	if (task->what)
 		strbuf_addstr(out, task->what);
 	else
-		strbuf_addf(out, "(%s)", state_words[task->state]);
+		strbuf_addf(out, "(%s)", task_state_word(task->state));
 }
 
 const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack)
@@ -277,48 +283,6 @@ const struct snap_frame *text_own_frame(const struct snapshot *s, const struct s
 		if (snap_code_of(s, snap_frame_at(s, stack, i))->own)
 			return snap_frame_at(s, stack, i);
 	return stack->n ? snap_frame_at(s, stack, 0) : NULL;
-}
-
-static void group_line(struct text *t, const struct task_group *g)
-{
-	const struct snap_task *task = &t->s->tasks[g->example];
-	const struct snap_frame *f = text_own_frame(t->s, &task->stack);
-	cleanup_strbuf struct strbuf waits = STRBUF_INIT, where = STRBUF_INIT;
-	size_t used;
-
-	text_waits(task, &waits);
-	if (f)
-		text_place(t, f, &where);
-	strbuf_addf(&t->line, "%7u  ", g->count);
-	used = utf8_add_cut(&t->line, waits.data, 27, false, t->o->ascii);
-	strbuf_pad(&t->line, ' ', 29 - used);
-	used = utf8_add_cut(&t->line, task->coroutine, 18, false, t->o->ascii);
-	strbuf_pad(&t->line, ' ', 20 - used);
-	/* the end, with the line, is what is looked for */
-	utf8_add_cut(&t->line, where.data, t->o->width > 78 ? t->o->width - 58 : 20, true,
-		     t->o->ascii);
-	text_end_line(t);
-}
-
-static void groups_text(struct text *t, uint32_t loop)
-{
-	struct task_group *groups;
-	uint32_t others = 0;
-	size_t n, shown;
-
-	group_tasks(t->s, loop, &groups, &n);
-	if (n) {
-		TEXT_LINE(t, "%s", "");
-		TEXT_LINE(t, "      N  %-29s%-20s%s", "waits on", "coroutine", "where");
-	}
-	shown = t->o->verbose || n <= GROUPS_SHOWN ? n : GROUPS_SHOWN - 1;
-	for (size_t i = 0; i < shown; i++)
-		group_line(t, &groups[i]);
-	for (size_t i = shown; i < n; i++)
-		others += groups[i].count;
-	if (others)
-		TEXT_LINE(t, "%7u  in %zu other places (-v shows them)", others, n - shown);
-	free(groups);
 }
 
 static void tasks_text(struct text *t, uint32_t loop)
@@ -331,8 +295,8 @@ static void tasks_text(struct text *t, uint32_t loop)
 		if (task->loop != loop)
 			continue;
 		text_waits(task, &waits);
-		TEXT_LINE(t, "task %s  %s  %s%s", task->name, state_words[task->state], waits.data,
-			  task->torn ? "  (changed while it was read)" : "");
+		TEXT_LINE(t, "task %s  %s  %s%s", task->name, task_state_word(task->state),
+			  waits.data, task->torn ? "  (changed while it was read)" : "");
 		stack_text(t, &task->stack, NULL);
 	}
 }
@@ -342,7 +306,7 @@ static void tasks_of(struct text *t, uint32_t loop)
 	if (t->o->tasks == RENDER_TASKS_NONE)
 		return;
 	if (t->o->tasks == RENDER_TASKS_GROUPS)
-		groups_text(t, loop);
+		text_groups(t, loop);
 	else if (t->o->tasks == RENDER_TASKS_TREE)
 		text_tree(t, loop);
 	else

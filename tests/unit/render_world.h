@@ -259,6 +259,22 @@ static inline void make_blocked(struct world *w)
 	strcpy(w->d->loops[0].culprit.source, "r = requests.get(url)");
 }
 
+/* Ages that are known, bounded and unknown; tasks that nobody awaits, or can wake. */
+static inline void make_aged(struct world *w)
+{
+	make_blocked(w);
+	w->loop.run.have_index = true;
+	snapshot_ages(&w->s);
+	w->tasks[6].have_age = true;
+	w->tasks[6].age_ns = 58750 * MS;
+	w->tasks[6].age_is_lower = false;
+	w->tasks[4].state = w->tasks[5].state = SNAP_TASK_CANCELLING;
+	w->tasks[4].have_age = w->tasks[5].have_age = false;
+	w->tasks[0].waker = SNAP_WAKER_NOBODY;
+	for (uint32_t i = 0; i < 5; i++)
+		w->tasks[i].owner = SNAP_OWNER_NOBODY;
+}
+
 static inline void make_cpu(struct world *w)
 {
 	world_init(w);

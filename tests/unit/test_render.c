@@ -21,7 +21,7 @@ static const struct {
 } worlds[] = {
 	{"blocked", make_blocked}, {"cpu", make_cpu},	      {"overloaded", make_overloaded},
 	{"healthy", make_healthy}, {"no-loop", make_no_loop}, {"stopped", make_stopped},
-	{"hostile", make_hostile},
+	{"hostile", make_hostile}, {"aged", make_aged},
 };
 
 static struct strbuf text_of(const struct world *w, const struct render_options *options)
@@ -343,7 +343,8 @@ static void check_loop(const json_t *loop)
 			    "tcp_state timeout_s holder_thread");
 	json_array_foreach(get(loop, "evidence"), i, part) assert_keys(part, "fact source");
 	json_array_foreach(get(loop, "groups"), i, part)
-		assert_keys(part, "count where via waits_on title oldest_s oldest_is_lower_bound");
+		assert_keys(part, "count where via waits_on title oldest_s oldest_is_lower_bound "
+				  "unowned orphans coroutine state");
 }
 
 static void check_lists(const json_t *root)
@@ -555,27 +556,6 @@ static void test_short_paths(void **state)
 	assert_string_equal(short_path("/usr/lib/python3.12"), "lib/python3.12");
 }
 
-static void test_groups(void **state)
-{
-	struct task_group *groups;
-	struct world w;
-	size_t n;
-
-	(void)state;
-	make_blocked(&w);
-	group_tasks(&w.s, 0, &groups, &n);
-	assert_int_equal(n, 3);
-	assert_int_equal(groups[0].count, 6);
-	assert_int_equal(groups[0].example, 0);
-	assert_int_equal(groups[1].count, 1);
-	assert_true(groups[1].example < groups[2].example);
-	free(groups);
-	group_tasks(&w.s, SNAP_NONE, &groups, &n); /* of no loop */
-	assert_int_equal(n, 0);
-	free(groups);
-	world_deinit(&w);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,7 +570,6 @@ int main(void)
 		cmocka_unit_test(test_json_that_cannot_be_written),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_short_paths),
-		cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
