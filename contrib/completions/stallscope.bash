@@ -17,8 +17,8 @@ _stallscope_words() {
 _stallscope() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=dump i words=
-	local dump='--pid --for --threshold --format --output --save --tasks --max-tasks --culprits
-		--exit-code --label --color --ascii --verbose --quiet --version --help'
+	local dump='--pid --for --threshold --format --output --save --tasks --filter --max-tasks
+		--culprits --exit-code --label --color --ascii --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -27,6 +27,10 @@ _stallscope() {
 	-f | --format) words='text json' ;;
 	--color) words='auto always never' ;;
 	--tasks) words='groups tree all none' ;;
+	--filter)
+		compopt -o nospace 2>/dev/null
+		words='name= coroutine= state= place= waits='
+		;;
 	--for) words='0 200ms 1s 5s' ;;
 	--threshold) words='50ms 100ms 500ms 1s' ;;
 	-p | --pid) words=$(_stallscope_pids) ;;

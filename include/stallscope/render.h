@@ -15,6 +15,31 @@
 
 enum render_tasks { RENDER_TASKS_GROUPS, RENDER_TASKS_TREE, RENDER_TASKS_ALL, RENDER_TASKS_NONE };
 
+/*
+ * Which tasks of a snapshot are shown: those that each of the terms holds for. A term is
+ * "KEY=PATTERN": name, coroutine, place (file:line, or function, of any frame) and waits (what it
+ * waits on) take a POSIX extended regular expression, state takes words. The terms are borrowed.
+ */
+struct task_filter {
+	const char *const *terms;
+	size_t n_terms;
+	uint8_t *matches; /* by task: 0 or 1 */
+	size_t shown;	  /* of all tasks */
+};
+
+/* ERR_USAGE says what is allowed. */
+bool task_filter_check(const char *term, struct error *err);
+bool task_filter_init(struct task_filter *filter, const struct snapshot *s,
+		      const char *const *terms, size_t n, struct error *err);
+void task_filter_deinit(struct task_filter *filter);
+
+/* filter NULL: all are shown. */
+static inline bool task_filter_matches(const struct task_filter *filter, const struct snapshot *s,
+				       uint32_t task)
+{
+	return !filter || (task < s->n_tasks && filter->matches[task]);
+}
+
 struct render_label {
 	const char *key, *value;
 };
@@ -28,6 +53,7 @@ struct render_options {
 	const char *host; /* where the target ran, safe; NULL unknown */
 	const struct render_label *labels;
 	size_t n_labels;
+	const struct task_filter *filter; /* NULL: all tasks */
 };
 
 void render_text(const struct snapshot *snap, const struct diagnosis *d,
@@ -71,7 +97,8 @@ struct task_group {
 };
 
 /* *ret is allocated and freed by the caller. */
-void group_tasks(const struct snapshot *snap, uint32_t loop, struct task_group **ret, size_t *n);
+void group_tasks(const struct snapshot *snap, uint32_t loop, const struct task_filter *filter,
+		 struct task_group **ret, size_t *n);
 
 /* "running" and its like */
 const char *task_state_word(enum snap_task_state state);

@@ -18,6 +18,7 @@ enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define TARGETS_MAX 1024u
 #define LABELS_MAX  32u
+#define FILTERS_MAX 32u
 
 struct options {
 	enum command command;
@@ -34,6 +35,8 @@ struct options {
 	int verbose;
 	struct render_label labels[LABELS_MAX];
 	size_t n_labels;
+	const char *filters[FILTERS_MAX]; /* KEY=PATTERN, checked */
+	size_t n_filters;
 };
 
 /*

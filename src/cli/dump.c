@@ -202,6 +202,8 @@ static bool print(const struct look *k, FILE *out)
 {
 	const struct options *o = k->o;
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	struct task_filter filter = {.matches = NULL};
+	bool ok;
 	struct render_options r = {.width = terminal_width(out),
 				   .color = use_color(o, out),
 				   .ascii = o->ascii,
@@ -212,12 +214,17 @@ static bool print(const struct look *k, FILE *out)
 				   .labels = o->labels,
 				   .n_labels = o->n_labels};
 
+	if (o->n_filters && task_filter_init(&filter, k->snap, o->filters, o->n_filters, NULL))
+		r.filter = &filter;
 	if (o->format == FORMAT_JSON) {
 		r.tasks = o->tasks_given ? o->tasks : RENDER_TASKS_ALL;
-		return render_json(k->snap, k->d, &r, out);
+		ok = render_json(k->snap, k->d, &r, out);
+	} else {
+		render_text(k->snap, k->d, &r, &text);
+		ok = fwrite(text.data, 1, text.len, out) == text.len;
 	}
-	render_text(k->snap, k->d, &r, &text);
-	return fwrite(text.data, 1, text.len, out) == text.len;
+	task_filter_deinit(&filter);
+	return ok;
 }
 
 static int status_of(const struct look *k)

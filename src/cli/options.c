@@ -43,6 +43,8 @@ static const struct {
 	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
 	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
+	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
+	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
 	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                  \
 	X(CULPRITS, "culprits", 0, "FILE", DUMP | EXPLAIN,                                         \
 	  "more rows for the catalogue, before its own")                                           \
@@ -203,6 +205,20 @@ static bool add_label(struct options *o, char *text)
 	return true;
 }
 
+static bool add_filter(struct options *o, const char *text)
+{
+	struct error err;
+
+	if (o->n_filters == FILTERS_MAX || !is_utf8(text))
+		return false;
+	if (!task_filter_check(text, &err)) {
+		fprintf(stderr, "stallscope: --filter: %s\n", err.text);
+		return false;
+	}
+	o->filters[o->n_filters++] = text;
+	return true;
+}
+
 static bool set_max_tasks(struct options *o, const char *text)
 {
 	char *end;
@@ -255,6 +271,8 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_DUMP_LAYOUT:
 		o->dump_layout = value;
 		return true;
+	case OPT_FILTER:
+		return add_filter(o, value);
 	case OPT_MAX_TASKS:
 		return set_max_tasks(o, value);
 	case OPT_LABEL:

@@ -110,12 +110,13 @@ static int by_count(const void *a, const void *b)
 	return x->example < y->example ? -1 : 1;
 }
 
-void group_tasks(const struct snapshot *snap, uint32_t loop, struct task_group **ret, size_t *n)
+void group_tasks(const struct snapshot *snap, uint32_t loop, const struct task_filter *filter,
+		 struct task_group **ret, size_t *n)
 {
 	struct grouping g = {.snap = snap, .seen = ADDRMAP_INIT};
 
 	for (size_t i = 0; i < snap->n_tasks; i++)
-		if (snap->tasks[i].loop == loop)
+		if (snap->tasks[i].loop == loop && task_filter_matches(filter, snap, (uint32_t)i))
 			count_in(group_of(&g, (uint32_t)i), &snap->tasks[i]);
 	addrmap_deinit(&g.seen);
 	free(g.next);

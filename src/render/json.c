@@ -429,7 +429,7 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(loop, "evidence", evidence(v));
 	json_object_set_new(loop, "flags", flags(v));
-	json_object_set_new(loop, "groups", json_groups(s, i));
+	json_object_set_new(loop, "groups", json_groups(s, i, w->o->filter));
 	return loop;
 }
 
@@ -569,6 +569,7 @@ static void put_head(struct writer *w)
 	put_member(w, "tool", tool(w));
 	put_member(w, "process", process(s));
 	put_member(w, "verdict", json_string(verdict_word(w->d->worst)));
+	put_member(w, "filter", json_filter(s, w->o->filter));
 }
 
 static void put_loops(struct writer *w)
@@ -584,11 +585,16 @@ static void put_loops(struct writer *w)
 
 static void put_tasks(struct writer *w)
 {
+	bool first = true;
+
 	put(w, ",\"tasks\":[");
 	for (size_t i = 0; i < w->s->n_tasks && w->o->tasks != RENDER_TASKS_NONE; i++) {
-		if (i)
+		if (!task_filter_matches(w->o->filter, w->s, (uint32_t)i))
+			continue;
+		if (!first)
 			put(w, ",");
 		put_value(w, task_object(w->s, &w->s->tasks[i]));
+		first = false;
 	}
 	put(w, "]");
 }

@@ -11,7 +11,10 @@
 json_t *json_frame(const struct snapshot *s, const struct snap_frame *f);
 
 /* loops[].groups */
-json_t *json_groups(const struct snapshot *s, uint32_t loop);
+json_t *json_groups(const struct snapshot *s, uint32_t loop, const struct task_filter *filter);
+
+/* filter; null without one */
+json_t *json_filter(const struct snapshot *s, const struct task_filter *filter);
 
 /* process.kernel */
 json_t *json_kernel(const struct snapshot *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_groups.c - loops[].groups: tasks folded by equal await path */
+/* json_groups.c - loops[].groups: tasks folded by equal await path; and the filter of tasks */
 #include <stdlib.h>
 
 #include "json.h"
@@ -41,15 +41,28 @@ static json_t *group(const struct snapshot *s, const struct task_group *g)
 	return object;
 }
 
-json_t *json_groups(const struct snapshot *s, uint32_t loop)
+json_t *json_groups(const struct snapshot *s, uint32_t loop, const struct task_filter *filter)
 {
 	json_t *array = json_array();
 	struct task_group *list;
 	size_t n;
 
-	group_tasks(s, loop, &list, &n);
+	group_tasks(s, loop, filter, &list, &n);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(array, group(s, &list[i]));
 	free(list);
 	return array;
+}
+
+json_t *json_filter(const struct snapshot *s, const struct task_filter *filter)
+{
+	json_t *terms;
+
+	if (!filter)
+		return json_null();
+	terms = json_array();
+	for (size_t i = 0; i < filter->n_terms; i++)
+		json_array_append_new(terms, json_string(filter->terms[i]));
+	return json_pack("{sI sI so}", "shown", (json_int_t)filter->shown, "of",
+			 (json_int_t)s->n_tasks, "terms", terms);
 }

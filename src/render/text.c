@@ -292,7 +292,7 @@ static void tasks_text(struct text *t, uint32_t loop)
 		const struct snap_task *task = &t->s->tasks[i];
 		cleanup_strbuf struct strbuf waits = STRBUF_INIT;
 
-		if (task->loop != loop)
+		if (task->loop != loop || !task_filter_matches(t->o->filter, t->s, (uint32_t)i))
 			continue;
 		text_waits(task, &waits);
 		TEXT_LINE(t, "task %s  %s  %s%s", task->name, task_state_word(task->state),
@@ -305,6 +305,7 @@ static void tasks_of(struct text *t, uint32_t loop)
 {
 	if (t->o->tasks == RENDER_TASKS_NONE)
 		return;
+	text_filtered(t, loop);
 	if (t->o->tasks == RENDER_TASKS_GROUPS)
 		text_groups(t, loop);
 	else if (t->o->tasks == RENDER_TASKS_TREE)

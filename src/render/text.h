@@ -45,6 +45,9 @@ void text_verdict(struct text *t, const struct snap_loop *loop, const struct ver
 /* What exactly the loop's thread waits for, if there is anything to say (text_wait.c). */
 void text_wait(struct text *t, const struct snap_loop *l);
 
+/* How many of the tasks of a loop are shown, where there is a filter (text_groups.c). */
+void text_filtered(struct text *t, uint32_t loop);
+
 /* The tasks of a loop, those with one await path as one line (text_groups.c). */
 void text_groups(struct text *t, uint32_t loop);
 

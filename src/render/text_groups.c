@@ -133,12 +133,33 @@ static void foot_lines(struct text *t, const struct task_group *groups, size_t s
 			  unowned);
 }
 
+void text_filtered(struct text *t, uint32_t loop)
+{
+	const struct task_filter *filter = t->o->filter;
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+	size_t of = 0, shown = 0;
+
+	if (!filter)
+		return;
+	for (size_t i = 0; i < t->s->n_tasks; i++) {
+		of += t->s->tasks[i].loop == loop;
+		shown += t->s->tasks[i].loop == loop && filter->matches[i];
+	}
+	strbuf_addf(&line, "%zu of %zu tasks match", shown, of);
+	for (size_t i = 0; i < filter->n_terms; i++) {
+		strbuf_addstr(&line, i ? " and " : " ");
+		utf8_add_safe(&line, filter->terms[i], strlen(filter->terms[i]), 200);
+	}
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "", line.data);
+}
+
 void text_groups(struct text *t, uint32_t loop)
 {
 	struct task_group *groups;
 	size_t n, shown;
 
-	group_tasks(t->s, loop, &groups, &n);
+	group_tasks(t->s, loop, t->o->filter, &groups, &n);
 	if (n) {
 		TEXT_LINE(t, "%s", "");
 		head_line(t);

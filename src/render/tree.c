@@ -31,6 +31,8 @@ static void node(const struct tree *tree, uint32_t i, unsigned depth)
 	const struct snap_frame *f = text_own_frame(t->s, &task->stack);
 	cleanup_strbuf struct strbuf where = STRBUF_INIT;
 
+	if (!task_filter_matches(t->o->filter, t->s, i))
+		return;
 	if (f)
 		text_place(t, f, &where);
 	strbuf_pad(&t->line, ' ', 2 * (size_t)depth + 1);
@@ -45,6 +47,8 @@ static void branch(struct tree *tree, uint32_t i)
 {
 	for (unsigned depth = 0; i != ADDRMAP_NONE; depth++) {
 		if (tree->state[i] & PRINTED || depth == DEPTH_MAX) {
+			if (!task_filter_matches(tree->t->o->filter, tree->t->s, i))
+				return;
 			strbuf_pad(&tree->t->line, ' ', 2 * (size_t)depth + 1);
 			strbuf_addf(&tree->t->line, "%s  (shown above)", tree->t->s->tasks[i].name);
 			text_end_line(tree->t);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For how long tasks have waited, against targets that know it; and the groups."""
+"""For how long tasks have waited, against targets that know it; groups and the filter of tasks."""
 import pytest
 
-from conftest import ORDINARY, Target, dump, settle
+from conftest import ORDINARY, Target, dump, run, settle
 from test_core import without_own
 
 EXACT = 0.005
@@ -110,3 +110,26 @@ def test_recording(tmp_path):
         live = dump(target.pid, "--save", core)
         assert without_own(dump(core)) == without_own(live)
         assert known(ages(live, target.truth))
+
+
+def test_filter():
+    with Target(ORDINARY, "ages.py", "held") as target:
+        settle()
+        everything = dump(target.pid)
+        named = dump(target.pid, "--filter", "name=^named", "--filter", "waits=sleep")
+        assert everything["filter"] is None
+        assert named["filter"] == {"shown": 2, "of": len(everything["tasks"]), "terms": ["name=^named", "waits=sleep"]}
+        assert {task["name"].split()[1] for task in named["tasks"]} == {"sleeper"}
+        assert named["verdict"] == "STALLED"
+        assert named["loops"][0]["tasks"]["total"] == len(everything["tasks"])
+        assert sum(group["count"] for group in named["loops"][0]["groups"]) == 2
+        assert dump(target.pid, "--filter", "state=running")["loops"][0]["groups"][0]["coroutine"] == "held"
+        for how in "groups", "all", "tree":
+            text = run("--tasks", how, "--filter", "place=ages.py:[0-9]+$", "--filter", "coroutine=gather", target.pid).stdout
+            assert "2 of %d tasks match place=ages.py:[0-9]+$ and coroutine=gather" % len(everything["tasks"]) in text
+            assert "gather" in text and "sleeper" not in text and "STALLED" in text
+        nothing = run("--filter", "name=^$", target.pid).stdout
+        assert "0 of %d tasks match" % len(everything["tasks"]) in nothing
+        for wrong in "name", "task=x", "name=(", "state=done":
+            result = run("--filter", wrong, target.pid)
+            assert result.returncode == 2 and not result.stdout and "--filter" in result.stderr

@@ -267,6 +267,9 @@ static void test_values(void **state)
 	const struct options *o;
 
 	(void)state;
+	o = taken("--filter name=^a --filter state=ready,pending 1");
+	assert_int_equal(o->n_filters, 2);
+	assert_string_equal(o->filters[1], "state=ready,pending");
 	o = taken("--for 0 --threshold 50ms --tasks tree --max-tasks 7 --color never -o out 1");
 	assert_int_equal(o->for_ns, 0);
 	assert_int_equal(o->threshold_ns, 50 * MS);
@@ -303,6 +306,11 @@ static void test_wrong_values(void **state)
 		"--color red 1",
 		"--tasks some 1",
 		"--tasks= 1",
+		"--filter name 1",
+		"--filter nom=x 1",
+		"--filter name=( 1",
+		"--filter state=done 1",
+		"--filter name=\xff 1",
 		"--max-tasks 0 1",
 		"--max-tasks -1 1",
 		"--max-tasks x 1",

@@ -308,7 +308,7 @@ static void assert_null_key(const json_t *object, const char *key)
 static void check_process(const json_t *root)
 {
 	assert_keys(root, "schema time monotonic_s host labels tool process verdict loops tasks "
-			  "threads problems");
+			  "threads problems filter");
 	assert_text(root, "schema", "stallscope/1");
 	assert_keys(get(root, "tool"), "version looks window_s read_s bytes_read system_calls "
 				       "paused_us retries consistency");
