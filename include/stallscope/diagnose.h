@@ -9,6 +9,7 @@
 #ifndef STALLSCOPE_DIAGNOSE_H
 #define STALLSCOPE_DIAGNOSE_H
 
+#include "stallscope/culprits.h"
 #include "stallscope/snapshot.h"
 
 /* X(name, word, unhealthy for --exit-code, severity: the worst loop names the process) */
@@ -133,6 +134,27 @@ const char *verdict_word(enum verdict_id id);
 bool verdict_unhealthy(enum verdict_id id);
 const char *confidence_word(enum confidence c);
 const char *flag_word(enum flag_id id);
+
+/* ---- what tasks wait for (await.c) -------------------------------------------------------- */
+
+/* Rows that were looked up, remembered by the code in a task's stack: for one snapshot. */
+struct await_rows {
+	struct addrmap seen;
+	const struct culprit_row **v;
+	size_t n, cap;
+};
+#define AWAIT_ROWS_INIT              \
+	{                            \
+		.seen = ADDRMAP_INIT \
+	}
+
+/*
+ * The `await` row of the catalogue for what a task waits in, NULL none or it runs: that of the
+ * outermost library, as with calls; of asyncio itself where no library is in the chain.
+ */
+const struct culprit_row *await_row(struct await_rows *rows, const struct snapshot *s,
+				    const struct snap_task *t);
+void await_rows_deinit(struct await_rows *rows);
 
 /* ---- what the words mean (explain.c) ----------------------------------------------------- */
 

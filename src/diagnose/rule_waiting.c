@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The loop is well, and most of its tasks wait in one place: for a pool, a lock, a server. Each
- * task's await chain is matched with the `await` rows of the catalogue, the outermost of the
- * libraries' wins, as with calls.
+ * task's await chain is matched with the `await` rows of the catalogue.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "rules.h"
@@ -35,44 +32,6 @@ static bool is_queue(const char *category)
 	       !strcmp(category, "wait.semaphore");
 }
 
-static const struct culprit_row *await_row(const struct snapshot *s, const struct snap_frame *frame)
-{
-	const struct snap_code *code = snap_code_of(s, frame);
-	char module[256], name[512];
-
-	culprits_module(code->file, module, sizeof(module));
-	if (!module[0])
-		return NULL;
-	snprintf(name, sizeof(name), "%s:%s", module, code->qualname);
-	return culprits_find(CULPRIT_AWAIT, name);
-}
-
-static bool of_asyncio(const struct culprit_row *row)
-{
-	return !strncmp(row->pattern, "asyncio.", 8);
-}
-
-/*
- * Outermost first. A library's row wins over asyncio's inside of it; of asyncio's own the
- * outermost too (Queue.join waits in Event.wait). wait_for and its like only stand around.
- */
-static const struct culprit_row *row_of_task(const struct snapshot *s, const struct snap_task *t)
-{
-	const struct culprit_row *found = NULL;
-
-	for (uint32_t i = t->stack.n; i-- > 0;) {
-		const struct culprit_row *row = await_row(s, snap_frame_at(s, &t->stack, i));
-
-		if (!row)
-			continue;
-		if (!found || !strcmp(found->category, "wait.tasks") ||
-		    !strncmp(row->category, "wait.pool.", 10) ||
-		    (of_asyncio(found) && !of_asyncio(row)))
-			found = row;
-	}
-	return found;
-}
-
 struct site {
 	const struct culprit_row *row;
 	uint32_t count, example;
@@ -91,36 +50,6 @@ static void count_row(struct site *sites, size_t *n, size_t max, const struct cu
 	}
 	if (*n < max)
 		sites[(*n)++] = (struct site){row, 1, task, 0};
-}
-
-/* Places by code: a task's frames are looked up once for each place, not for each task. */
-struct memo {
-	struct addrmap seen; /* leaf frame's place and depth -> index into rows */
-	const struct culprit_row **rows;
-	size_t n, cap;
-};
-
-static uint64_t place_of(const struct snapshot *s, const struct snap_task *t)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (uint32_t i = 0; i < t->stack.n; i++)
-		hash = (hash ^ snap_frame_at(s, &t->stack, i)->code) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static const struct culprit_row *row_memo(struct memo *m, const struct snapshot *s,
-					  const struct snap_task *t)
-{
-	uint64_t place = place_of(s, t);
-	uint32_t index = addrmap_get(&m->seen, place);
-
-	if (index == ADDRMAP_NONE) {
-		index = (uint32_t)m->n;
-		addrmap_put(&m->seen, place, index);
-		*array_push(&m->rows, &m->n, &m->cap) = row_of_task(s, t);
-	}
-	return m->rows[index];
 }
 
 /* wait_for() up to 3.11 runs what it waits for as a task of its own: the two are one wait. */
@@ -145,7 +74,7 @@ static bool is_inner(const struct facts *f, const struct snap_task *t,
 static struct site worst_site(const struct facts *f)
 {
 	struct site sites[64], worst = {0};
-	struct memo memo = {.seen = ADDRMAP_INIT};
+	struct await_rows rows = AWAIT_ROWS_INIT;
 	struct addrmap wait_fors = ADDRMAP_INIT;
 	uint32_t of = 0;
 	size_t n = 0;
@@ -158,22 +87,18 @@ static struct site worst_site(const struct facts *f)
 		if (t->loop != f->index || is_inner(f, t, &wait_fors))
 			continue;
 		of++;
-		if (t->state == SNAP_TASK_RUNNING)
-			continue;
-		row = row_memo(&memo, f->snap, t);
+		row = await_row(&rows, f->snap, t);
+		if (!row && t->wait == SNAP_WAIT_EXECUTOR) /* run_in_executor has no frame */
+			row = culprits_find(CULPRIT_AWAIT, "asyncio.threads:to_thread");
 		if (row)
 			count_row(sites, &n, ARRAY_SIZE(sites), row, i);
-		else if (t->wait == SNAP_WAIT_EXECUTOR)
-			count_row(sites, &n, ARRAY_SIZE(sites),
-				  culprits_find(CULPRIT_AWAIT, "asyncio.threads:to_thread"), i);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (is_scarce(sites[i].row->category) && sites[i].count > worst.count)
 			worst = sites[i];
 	worst.of = of;
 	addrmap_deinit(&wait_fors);
-	addrmap_deinit(&memo.seen);
-	free(memo.rows);
+	await_rows_deinit(&rows);
 	return worst;
 }
 
