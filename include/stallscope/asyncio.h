@@ -194,6 +194,7 @@ enum aio_done_kind {
 	AIO_DONE_RUNNER,   /* run_until_complete */
 	AIO_DONE_EXECUTOR, /* wrap_future: object is the concurrent.futures.Future that sets it */
 	AIO_DONE_CHAINED,  /* run_coroutine_threadsafe: object is the Future that gets its result */
+	AIO_DONE_SHIELD,   /* nobody: it is the future that shield() gave */
 	AIO_DONE_NOBODY,   /* for the books only */
 };
 
@@ -203,6 +204,7 @@ struct aio_dones {
 	struct aio_done {
 		enum aio_done_kind kind;
 		uint64_t object;
+		uint64_t callback;
 	} v[AIO_DONES];
 	size_t n;
 	bool truncated;
@@ -214,8 +216,17 @@ bool aio_dones(struct python *py, uint64_t future, struct aio_dones *ret);
 /* One batch of reads for aio_dones() of futures that were read already. */
 void aio_dones_prefetch(struct python *py, const uint64_t *futures, size_t n);
 
-/* True when a job of an executor (or another thread) will set the future. */
-bool aio_awaits_executor(struct python *py, uint64_t future);
+/*
+ * The same of a future that a task awaits. It has no callback but that task's when no more is
+ * read of it: most futures need one word only.
+ */
+bool aio_dones_awaited(struct python *py, uint64_t future, struct aio_dones *ret);
+
+/* True when one of the callbacks is of that kind. */
+bool aio_dones_have(const struct aio_dones *dones, enum aio_done_kind kind);
+
+/* Appends what a callback is: the qualified name of a function, else the name of its type. */
+bool aio_callback_name(struct python *py, uint64_t callback, struct strbuf *out);
 
 /* 3.14+: the tasks that await a task, by its own books; false when it has none. */
 bool aio_awaited_by(struct python *py, uint64_t task, uint64_t *out, size_t max, size_t *n);
@@ -236,6 +247,7 @@ struct aio_link {
 	uint64_t address;      /* of the generator, future or object */
 	struct py_frame frame; /* AIO_LINK_FRAME */
 	uint64_t qualname;     /* str, AIO_LINK_FRAME and AIO_LINK_CYTHON */
+	uint64_t cython_code;  /* AIO_LINK_CYTHON: code object with name and file, 0 none */
 	bool running;
 };
 
@@ -263,15 +275,6 @@ struct aio_chains {
 void aio_chains_read(struct python *py, const uint64_t *coros, size_t n, struct aio_chains *ret);
 void aio_chains_free(struct aio_chains *chains);
 
-/* The code of the innermost frame of a chain, UINT32_MAX when it has none. */
-uint32_t aio_wait_code(const struct aio_link *links, size_t n);
-
-/*
- * Appends what that frame waits in when it is asyncio's own ("asyncio.sleep", "Queue.get");
- * false when it is not. The same code gives the same name.
- */
-bool aio_wait_name(struct python *py, const struct aio_link *links, size_t n, struct strbuf *out);
-
 /* When the sleep that this frame is in ends, in loop time, and how long it is. */
 struct aio_timer {
 	bool have_when, have_delay;
@@ -284,9 +287,6 @@ struct aio_timer {
 bool aio_timer_read(struct python *py, const struct py_frame *frame, bool again,
 		    struct aio_timer *ret);
 
-/* The innermost frame of a chain. */
-bool aio_wait_frame(const struct aio_link *links, size_t n, struct py_frame *ret);
-
 /* ---- what tasks wait on ------------------------------------------------------------------ */
 
 enum aio_wait_kind {
@@ -294,17 +294,40 @@ enum aio_wait_kind {
 	AIO_WAIT_SYNC,	  /* a primitive: Lock, Event, Condition, Semaphore, Barrier, Queue */
 	AIO_WAIT_STREAM,  /* StreamReader, StreamWriter and their protocols */
 	AIO_WAIT_TIMER,	  /* sleep */
-	AIO_WAIT_TASKS,	  /* wait, wait_for, gather, a TaskGroup */
+	AIO_WAIT_TASKS,	  /* wait, wait_for, as_completed, a TaskGroup */
 	AIO_WAIT_SOCKET,  /* loop.sock_recv and its like, create_connection */
 	AIO_WAIT_PROCESS, /* a subprocess */
 };
 
+struct aio_wait {
+	enum aio_wait_kind kind;
+	bool in_asyncio; /* the innermost frame is asyncio's own; else there is nothing below */
+	/*
+	 * The primitive or stream, 0 none: the one that the program has, a Queue, not the Event
+	 * inside of it.
+	 */
+	uint64_t resource;
+	const char *name; /* what a program calls it, a literal; NULL: as link is called */
+	size_t link;
+};
+
+/* What the innermost frames of a chain wait on. */
+void aio_wait_read(struct python *py, const struct aio_link *links, size_t n, struct aio_wait *ret);
+
 /*
- * What the innermost frames of a chain wait on. *resource is the object of a primitive or stream
- * (the one that the program has: a Queue, not the Event inside of it), 0 otherwise.
+ * Appends what the task waits in, as a program calls it ("asyncio.sleep", "Queue.get"); false when
+ * that is not asyncio's. The same name, or the same code of the link, gives the same text.
  */
-enum aio_wait_kind aio_wait_on(struct python *py, const struct aio_link *links, size_t n,
-			       uint64_t *resource);
+bool aio_wait_name(struct python *py, const struct aio_link *links, const struct aio_wait *wait,
+		   struct strbuf *out);
+
+/*
+ * The earliest loop time at which a timeout around the wait ends it: of asyncio.timeout, wait_for,
+ * wait, async_timeout, or a scope of anyio. without: places that were found to have none, kept by
+ * the caller.
+ */
+bool aio_wait_timeout(struct python *py, const struct aio_link *links, size_t n,
+		      struct addrmap *without, double *when);
 
 /* The state of a primitive; numbers are -1 where the class has none or it cannot be read. */
 struct aio_resource {

@@ -52,7 +52,7 @@ struct py_code {
 	uint32_t lines_len;
 	uint64_t id[3];	  /* pointers that must stay the same: name, file, line table */
 	uint32_t checked; /* look in which id was last compared */
-	uint8_t place;	  /* 1 + what is waited for in it (asyncio/resource.c), 0 not yet known */
+	uint8_t place;	  /* 1 + what is waited for in it (asyncio/wait.c), 0 not yet known */
 };
 
 #define PY_CO_COROUTINE		 0x80u

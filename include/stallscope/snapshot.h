@@ -31,18 +31,19 @@
 
 struct snap_code {
 	uint64_t address;
-	const char *function, *qualname, *file;
-	bool own;   /* the user's: not the standard library, not site-packages */
-	bool async; /* coroutine or async generator */
-	bool retry; /* of a helper that tries again: its name or module says so */
+	const char *function, *qualname;
+	const char *file; /* "<cython>": compiled, it is not known where */
+	bool own;	  /* the user's: not the standard library, not site-packages */
+	bool async;	  /* coroutine or async generator */
+	bool retry;	  /* of a helper that tries again: its name or module says so */
 };
 
 struct snap_frame {
 	uint32_t code; /* index into codes */
 	struct py_position at;
 	int32_t instr;
-	uint64_t address;
-	uint32_t task; /* whose coroutine this is, in a thread's stack; SNAP_NONE */
+	uint64_t address; /* 0: a coroutine that Cython compiled has no frame */
+	uint32_t task;	  /* whose coroutine this is, in a thread's stack; SNAP_NONE */
 };
 
 /* A run of frames, innermost first. */
@@ -98,9 +99,11 @@ struct snap_task {
 	struct snap_stack stack;
 	enum snap_wait wait;
 	uint64_t waits_for; /* address of the future or task, 0 */
-	const char *what;   /* "asyncio.sleep", "_GatheringFuture", NULL */
-	bool have_left;
-	double left_s; /* until a sleep ends */
+	const char *what;   /* "asyncio.sleep", "Queue.get", "asyncio.gather", "SomeFuture"; NULL */
+	bool have_left, have_timeout, have_callbacks;
+	double left_s;			      /* until a sleep ends */
+	double timeout_left_s;		      /* until a timeout around the wait ends it */
+	uint32_t first_callback, n_callbacks; /* in callbacks: whom else waits_for will tell */
 	bool have_age, age_is_lower;
 	int64_t age_ns;	     /* since it waits; lower: at least that long */
 	bool age_unverified; /* read while the loop may have turned: for snapshot_ages() */
@@ -110,6 +113,7 @@ struct snap_task {
 	uint32_t resource; /* index into resources of the primitive or stream, SNAP_NONE */
 	enum snap_owner owner;
 	uint32_t first_awaiter, n_awaiters; /* in awaiters */
+	bool awaiters_cut;		    /* there are more, or may be */
 };
 
 /* A primitive or stream that tasks wait on. */
@@ -298,7 +302,8 @@ struct snapshot {
 	struct snap_task *tasks;	 /* ascending by id */
 	struct snap_resource *resources; /* state is read of SNAP_MAX_RESOURCES */
 	uint64_t *awaiters;		 /* addresses of tasks */
-	size_t n_resources, n_awaiters;
+	const char **callbacks;		 /* names of functions, or of types of what is called */
+	size_t n_resources, n_awaiters, n_callbacks;
 	struct snap_look *looks; /* oldest first, loops interleaved */
 	struct snap_problem *problems;
 	size_t n_codes, n_frames, n_threads, n_loops, n_tasks, n_looks, n_problems;

@@ -23,7 +23,7 @@ static const struct {
 	{"_call_set_state", "asyncio/futures.py", AIO_DONE_CHAINED, "destination"},
 	{"_run_until_complete_cb", "asyncio/base_events.py", AIO_DONE_RUNNER, NULL},
 	/* the other direction, or for the books only: nobody is woken */
-	{"_outer_done_callback", "asyncio/tasks.py", AIO_DONE_NOBODY, NULL},
+	{"_outer_done_callback", "asyncio/tasks.py", AIO_DONE_SHIELD, NULL},
 	{"_clear_awaited_by_callback", "asyncio/tasks.py", AIO_DONE_NOBODY, NULL},
 	{"_log_on_exception", "asyncio/tasks.py", AIO_DONE_NOBODY, NULL},
 	{"_discard_awaited_by", "asyncio/tasks.py", AIO_DONE_NOBODY, NULL},
@@ -115,7 +115,7 @@ static void read_callback(struct python *py, uint64_t callback, struct aio_done 
 {
 	const char *type = py_object_type_name(py, callback);
 
-	*ret = (struct aio_done){AIO_DONE_OTHER, 0};
+	*ret = (struct aio_done){AIO_DONE_OTHER, 0, callback};
 	if (!strcmp(type, "builtin_function_or_method"))
 		read_builtin(py, callback, ret);
 	else if (!strcmp(type, "function"))
@@ -182,19 +182,38 @@ void aio_dones_prefetch(struct python *py, const uint64_t *futures, size_t n)
 	free(addrs);
 }
 
-bool aio_awaits_executor(struct python *py, uint64_t future)
+bool aio_dones_awaited(struct python *py, uint64_t future, struct aio_dones *ret)
 {
-	struct aio_dones dones;
-
-	/* wrap_future() adds its callback before anybody can await: two callbacks at least */
+	ret->n = 0;
+	ret->truncated = false;
+	/* a task is told by the first callback unless there were others before it */
 	if (py_future_kind(py, future) == PY_TASK_C && !rd_u64(&py->rd, AT(future, TASK_CALLBACKS)))
-		return !rd_take(&py->rd) && false;
-	if (!aio_dones(py, future, &dones))
-		return false;
-	for (size_t i = 0; i < dones.n; i++)
-		if (dones.v[i].kind == AIO_DONE_EXECUTOR)
+		return !rd_take(&py->rd);
+	return aio_dones(py, future, ret);
+}
+
+bool aio_dones_have(const struct aio_dones *dones, enum aio_done_kind kind)
+{
+	for (size_t i = 0; i < dones->n; i++)
+		if (dones->v[i].kind == kind)
 			return true;
 	return false;
+}
+
+bool aio_callback_name(struct python *py, uint64_t callback, struct strbuf *out)
+{
+	uint64_t type = py_type(py, callback), function = callback;
+
+	if (type && type == py->types.method)
+		function = rd_u64(&py->rd, AT(callback, METHOD_FUNC));
+	if (function && !py->rd.failed && py_type(py, function) == py->types.function)
+		return (py_str(py, rd_u64(&py->rd, AT(function, FUNC_QUALNAME)), out, 100) &&
+			!py->rd.failed) ||
+		       (rd_take(&py->rd) && false);
+	if (!type || rd_take(&py->rd))
+		return false;
+	strbuf_addstr(out, py_type_name(py, type));
+	return true;
 }
 
 bool aio_awaited_by(struct python *py, uint64_t task, uint64_t *out, size_t max, size_t *n)

@@ -98,6 +98,7 @@ bool task_filter_check(const char *text, struct error *err)
 struct places {
 	struct addrmap known; /* code and line -> 0 or 1 */
 	struct strbuf text;
+	struct await_rows rows;
 };
 
 static bool has(const struct term *term, const char *text)
@@ -123,11 +124,12 @@ static bool place_matches(const struct term *term, const struct snapshot *s,
 }
 
 /* Its name, or what the table says of it. */
-static bool wait_matches(const struct term *term, const struct snap_task *t)
+static bool wait_matches(const struct term *term, const struct snapshot *s,
+			 const struct snap_task *t, struct places *places)
 {
 	cleanup_strbuf struct strbuf shown = STRBUF_INIT;
 
-	text_waits(t, &shown);
+	text_waits(s, &places->rows, t, &shown);
 	return has(term, t->what) || has(term, shown.data);
 }
 
@@ -142,7 +144,7 @@ static bool matches(const struct term *term, const struct snapshot *s, const str
 	case KEY_STATE:
 		return term->states >> t->state & 1;
 	case KEY_WAITS:
-		return wait_matches(term, t);
+		return wait_matches(term, s, t, places);
 	case KEY_PLACE:
 		for (uint32_t i = 0; i < t->stack.n; i++)
 			if (place_matches(term, s, snap_frame_at(s, &t->stack, i), places))
@@ -161,7 +163,7 @@ bool task_filter_init(struct task_filter *filter, const struct snapshot *s,
 	filter->matches = mem_alloc(s->n_tasks + 1);
 	memset(filter->matches, 1, s->n_tasks + 1);
 	for (size_t i = 0; i < n; i++) {
-		struct places places = {ADDRMAP_INIT, STRBUF_INIT};
+		struct places places = {ADDRMAP_INIT, STRBUF_INIT, AWAIT_ROWS_INIT};
 		struct term term;
 
 		if (!term_init(&term, terms[i], err)) {
@@ -172,6 +174,7 @@ bool task_filter_init(struct task_filter *filter, const struct snapshot *s,
 			filter->matches[k] &= matches(&term, s, &s->tasks[k], &places);
 		addrmap_deinit(&places.known);
 		strbuf_deinit(&places.text);
+		await_rows_deinit(&places.rows);
 		term_deinit(&term);
 	}
 	for (size_t k = 0; k < s->n_tasks; k++)

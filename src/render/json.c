@@ -5,7 +5,6 @@
  * Unknown is null, never 0 and never left out.
  */
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,34 +23,10 @@ struct writer {
 	const struct render_options *o;
 	FILE *out;
 	bool failed;
+	struct await_rows rows;
 };
 
 /* ---- values ---------------------------------------------------------------------------------- */
-
-static json_t *number(bool have, double value)
-{
-	return have && isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *count(int64_t value) /* negative: unknown */
-{
-	return value >= 0 ? json_integer(value) : json_null();
-}
-
-static json_t *hex(uint64_t address) /* 0: none */
-{
-	char text[32];
-
-	if (!address)
-		return json_null();
-	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
-	return json_string(text);
-}
-
-static json_t *string(const char *text)
-{
-	return text ? json_string(text) : json_null();
-}
 
 static json_t *wall_time(uint64_t ns)
 {
@@ -95,15 +70,6 @@ static void put_member(struct writer *w, const char *key, json_t *value)
 
 /* ---- frames
  * ----------------------------------------------------------------------------------------- */
-
-json_t *json_frame(const struct snapshot *s, const struct snap_frame *f)
-{
-	const struct snap_code *c = snap_code_of(s, f);
-
-	return json_pack("{ss ss ss so sb}", "function", c->function, "qualname", c->qualname,
-			 "file", c->file, "line", count(f->at.line > 0 ? f->at.line : -1), "own",
-			 c->own);
-}
 
 static json_t *task_id(const struct snapshot *s, uint32_t task)
 {
@@ -407,7 +373,7 @@ static void add_loop_state(const struct writer *w, uint32_t i, json_t *loop)
 	json_object_set_new(loop, "current_task", task_id(w->s, l->current_task));
 }
 
-static json_t *loop_object(const struct writer *w, uint32_t i)
+static json_t *loop_object(struct writer *w, uint32_t i)
 {
 	const struct snapshot *s = w->s;
 	const struct snap_loop *l = &s->loops[i];
@@ -429,58 +395,12 @@ static json_t *loop_object(const struct writer *w, uint32_t i)
 	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(loop, "evidence", evidence(v));
 	json_object_set_new(loop, "flags", flags(v));
-	json_object_set_new(loop, "groups", json_groups(s, i, w->o->filter));
+	json_object_set_new(loop, "groups", json_groups(s, &w->rows, i, w->o->filter));
 	return loop;
 }
 
-/* ---- tasks and threads
+/* ---- threads
  * ------------------------------------------------------------------------------------- */
-
-static json_t *waits_on(const struct snapshot *s, const struct snap_task *t)
-{
-	static const char *const words[] = {NULL, "task", "future", "other", "executor"};
-	static const char *const wakers[] = {NULL,   "timer", "fd",	    "executor",
-					     "task", "sync",  "subprocess", "nobody"};
-
-	if (t->wait == SNAP_WAIT_NOTHING && !t->what)
-		return json_null();
-	return json_pack("{so so so so so so}", "kind", string(words[t->wait]), "id",
-			 hex(t->waits_for), "what", string(t->what), "resource",
-			 t->resource >= s->n_resources ? json_null()
-						       : hex(s->resources[t->resource].address),
-			 "left_s", number(t->have_left, t->left_s), "waker",
-			 string(wakers[t->waker]));
-}
-
-static json_t *awaited_by(const struct snapshot *s, const struct snap_task *t)
-{
-	json_t *array;
-
-	if (t->owner == SNAP_OWNER_UNKNOWN)
-		return json_null();
-	array = json_array();
-	for (uint32_t i = 0; i < t->n_awaiters; i++)
-		json_array_append_new(array, hex(s->awaiters[t->first_awaiter + i]));
-	return array;
-}
-
-static json_t *task_object(const struct snapshot *s, const struct snap_task *t)
-{
-	static const char *const owners[] = {NULL,     "nobody", "group",   "task",
-					     "runner", "thread", "callback"};
-	json_t *stack = json_array();
-
-	for (uint32_t i = 0; i < t->stack.n; i++)
-		json_array_append_new(stack, json_frame(s, snap_frame_at(s, &t->stack, i)));
-	return json_pack(
-		"{so ss so ss ss sI sf so sb so so so so sb}", "id", hex(t->id), "name", t->name,
-		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop),
-		"state", task_state_word(t->state), "coroutine", t->coroutine, "cancelling",
-		(json_int_t)t->cancelling, "seen_s", 0.0, /* a dump is one full look */
-		"age_s", number(t->have_age, seconds(t->age_ns)), "age_is_lower_bound",
-		!t->have_age || t->age_is_lower, "stack", stack, "waits_on", waits_on(s, t),
-		"awaited_by", awaited_by(s, t), "owner", string(owners[t->owner]), "torn", t->torn);
-}
 
 static json_t *call_args(const struct os_thread *os)
 {
@@ -593,7 +513,7 @@ static void put_tasks(struct writer *w)
 			continue;
 		if (!first)
 			put(w, ",");
-		put_value(w, task_object(w->s, &w->s->tasks[i]));
+		put_value(w, json_task(w->s, &w->rows, &w->s->tasks[i]));
 		first = false;
 	}
 	put(w, "]");
@@ -622,11 +542,12 @@ static void put_threads(struct writer *w)
 bool render_json(const struct snapshot *snap, const struct diagnosis *d,
 		 const struct render_options *options, FILE *out)
 {
-	struct writer w = {snap, d, options, out, false};
+	struct writer w = {snap, d, options, out, false, AWAIT_ROWS_INIT};
 
 	put_head(&w);
 	put_loops(&w);
 	put_tasks(&w);
 	put_threads(&w);
+	await_rows_deinit(&w.rows);
 	return !w.failed && !ferror(out);
 }

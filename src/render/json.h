@@ -4,14 +4,45 @@
 #define STALLSCOPE_RENDER_JSON_H
 
 #include <jansson.h>
+#include <math.h>
+#include <stdio.h>
 
 #include "stallscope/render.h"
 
-/* Function, file and line; "own" too. */
+static inline json_t *number(bool have, double value)
+{
+	return have && isfinite(value) ? json_real(value) : json_null();
+}
+
+static inline json_t *count(int64_t value) /* negative: unknown */
+{
+	return value >= 0 ? json_integer(value) : json_null();
+}
+
+static inline json_t *hex(uint64_t address) /* 0: none */
+{
+	char text[32];
+
+	if (!address)
+		return json_null();
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
+	return json_string(text);
+}
+
+static inline json_t *string(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+/* A frame as the stack of a task has it, with "own". */
 json_t *json_frame(const struct snapshot *s, const struct snap_frame *f);
 
+/* One of tasks[]. rows: kept from one task to the next. */
+json_t *json_task(const struct snapshot *s, struct await_rows *rows, const struct snap_task *t);
+
 /* loops[].groups */
-json_t *json_groups(const struct snapshot *s, uint32_t loop, const struct task_filter *filter);
+json_t *json_groups(const struct snapshot *s, struct await_rows *rows, uint32_t loop,
+		    const struct task_filter *filter);
 
 /* filter; null without one */
 json_t *json_filter(const struct snapshot *s, const struct task_filter *filter);

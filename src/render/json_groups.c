@@ -18,13 +18,13 @@ static json_t *where(const struct snapshot *s, const struct snap_task *t)
 	return frame;
 }
 
-static json_t *group(const struct snapshot *s, const struct task_group *g)
+static json_t *group(const struct snapshot *s, struct await_rows *rows, const struct task_group *g)
 {
 	const struct snap_task *t = &s->tasks[g->example];
 	cleanup_strbuf struct strbuf title = STRBUF_INIT;
 	json_t *via = json_array(), *object;
 
-	text_waits(t, &title);
+	text_waits(s, rows, t, &title);
 	for (uint32_t i = t->stack.n; i-- > 0;)
 		json_array_append_new(
 			via,
@@ -41,7 +41,8 @@ static json_t *group(const struct snapshot *s, const struct task_group *g)
 	return object;
 }
 
-json_t *json_groups(const struct snapshot *s, uint32_t loop, const struct task_filter *filter)
+json_t *json_groups(const struct snapshot *s, struct await_rows *rows, uint32_t loop,
+		    const struct task_filter *filter)
 {
 	json_t *array = json_array();
 	struct task_group *list;
@@ -49,7 +50,7 @@ json_t *json_groups(const struct snapshot *s, uint32_t loop, const struct task_f
 
 	group_tasks(s, loop, filter, &list, &n);
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, group(s, &list[i]));
+		json_array_append_new(array, group(s, rows, &list[i]));
 	free(list);
 	return array;
 }

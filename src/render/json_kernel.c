@@ -13,11 +13,6 @@ static json_t *counted(bool have, uint64_t value)
 	return have && value <= INT64_MAX ? json_integer((json_int_t)value) : json_null();
 }
 
-static json_t *string(const char *text)
-{
-	return text ? json_string(text) : json_null();
-}
-
 static json_t *tracer(const struct snapshot *s)
 {
 	if (s->tracer <= 0)

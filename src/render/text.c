@@ -257,13 +257,17 @@ const char *task_state_word(enum snap_task_state state)
 	return words[state];
 }
 
-void text_waits(const struct snap_task *task, struct strbuf *out)
+void text_waits(const struct snapshot *s, struct await_rows *rows, const struct snap_task *task,
+		struct strbuf *out)
 {
 	static const char *const plain[][2] = {{"_asyncio.Task", "a task"},
-					       {"_asyncio.Future", "a future"},
-					       {"_GatheringFuture", "gather"},
-					       {"StreamReader._wait_for_data", "stream read"},
-					       {"FlowControlMixin._drain_helper", "stream drain"}};
+					       {"_asyncio.Future", "a future"}};
+	const struct culprit_row *row = await_row(rows, s, task);
+
+	if (row && strncmp(row->pattern, "asyncio.", 8) != 0) {
+		strbuf_addstr(out, row->title);
+		return;
+	}
 
 	for (size_t i = 0; task->what && i < ARRAY_SIZE(plain); i++) {
 		if (strcmp(task->what, plain[i][0]) != 0)
@@ -294,7 +298,7 @@ static void tasks_text(struct text *t, uint32_t loop)
 
 		if (task->loop != loop || !task_filter_matches(t->o->filter, t->s, (uint32_t)i))
 			continue;
-		text_waits(task, &waits);
+		text_waits(t->s, &t->rows, task, &waits);
 		TEXT_LINE(t, "task %s  %s  %s%s", task->name, task_state_word(task->state),
 			  waits.data, task->torn ? "  (changed while it was read)" : "");
 		stack_text(t, &task->stack, NULL);
@@ -386,7 +390,7 @@ static void problems_text(struct text *t)
 void render_text(const struct snapshot *snap, const struct diagnosis *d,
 		 const struct render_options *options, struct strbuf *out)
 {
-	struct text t = {.s = snap, .d = d, .o = options, .out = out};
+	struct text t = {.s = snap, .d = d, .o = options, .out = out, .rows = AWAIT_ROWS_INIT};
 
 	strbuf_init(&t.line);
 	if (d->worst_loop == SNAP_NONE) {
@@ -405,5 +409,6 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 		loop_text(&t, (uint32_t)i);
 	}
 	problems_text(&t);
+	await_rows_deinit(&t.rows);
 	strbuf_deinit(&t.line);
 }

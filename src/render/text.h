@@ -12,6 +12,7 @@ struct text {
 	const struct render_options *o;
 	struct strbuf *out;
 	struct strbuf line; /* being made: cut to the width when it ends */
+	struct await_rows rows;
 };
 
 void text_end_line(struct text *t);
@@ -24,8 +25,10 @@ void text_wrap(struct text *t, const char *prefix, const char *text);
 /* "app/pricing.py:88" */
 void text_place(const struct text *t, const struct snap_frame *f, struct strbuf *out);
 
-/* What a task waits in, or its state in brackets. */
-void text_waits(const struct snap_task *task, struct strbuf *out);
+/* What a task waits in, or its state in brackets; a library's wait by its title in the catalogue.
+ */
+void text_waits(const struct snapshot *s, struct await_rows *rows, const struct snap_task *task,
+		struct strbuf *out);
 
 /* The innermost frame of the user's own, else the innermost; NULL of an empty stack. */
 const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack);

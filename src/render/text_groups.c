@@ -71,7 +71,7 @@ static void group_line(struct text *t, const struct task_group *g)
 	/* that they do not simply wait is why they are a row of their own */
 	if (task->what && task->state != SNAP_TASK_PENDING)
 		strbuf_addf(&waits, "(%s) ", task_state_word(task->state));
-	text_waits(task, &waits);
+	text_waits(t->s, &t->rows, task, &waits);
 	if (f)
 		text_place(t, f, &where);
 	oldest(g, &age);

@@ -37,7 +37,7 @@ static void node(const struct tree *tree, uint32_t i, unsigned depth)
 		text_place(t, f, &where);
 	strbuf_pad(&t->line, ' ', 2 * (size_t)depth + 1);
 	strbuf_addf(&t->line, "%s  %s  ", task->name, task->coroutine);
-	text_waits(task, &t->line);
+	text_waits(t->s, &t->rows, task, &t->line);
 	strbuf_addf(&t->line, "  %s%s", where.data, task->torn ? "  (changed while read)" : "");
 	text_end_line(t);
 }

@@ -38,10 +38,11 @@ struct builder {
 	const char **strings;
 	size_t n_strings, strings_cap;
 
-	struct addrmap what_map;     /* code of an innermost frame -> what is waited in, strings */
-	struct addrmap resource_map; /* address -> index into s->resources */
-	struct addrmap woken_map;    /* futures that tasks will set */
-	struct addrmap chained_map;  /* concurrent.futures.Future -> task that will set it */
+	struct addrmap what_map;       /* code that tasks wait in -> what that is called, strings */
+	struct addrmap no_timeout_map; /* places in code that have no timeout around them */
+	struct addrmap resource_map;   /* address -> index into s->resources */
+	struct addrmap woken_map;      /* futures that tasks will set */
+	struct addrmap chained_map;    /* concurrent.futures.Future -> task that will set it */
 
 	struct sleep {
 		uint32_t task;
@@ -49,7 +50,7 @@ struct builder {
 	} * sleeps; /* the first SNAP_MAX_VERIFIED of them */
 	size_t n_sleeps, sleeps_cap;
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
-	size_t resources_cap, awaiters_cap;
+	size_t resources_cap, awaiters_cap, callbacks_cap;
 };
 
 /* Counts a problem; equal ones (by the literal what and where) are folded. */
@@ -64,6 +65,9 @@ const char *build_type(struct builder *b, uint64_t object);
 /* Appends n frames (innermost first) to the snapshot as one stack. */
 struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, size_t n,
 			      bool truncated);
+
+/* Appends a frame for a coroutine that Cython compiled, which has none. */
+void build_cython_frame(struct builder *b, const struct aio_link *link);
 
 /*
  * Python threads with their stacks and the _run_once frames in them; sets the clock of the
@@ -121,6 +125,13 @@ uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool
 
 /* How the primitives stand, and who likely has them. */
 void build_resources(struct builder *b);
+
+/* What a task waits on, of which the await chain is given; its state is known. */
+void build_task_wait(struct builder *b, const struct aio_task *raw, const struct aio_link *links,
+		     size_t n, struct snap_task *task);
+
+/* Reads what was read of sleeps with care, where the loops may have turned meanwhile. */
+void build_verify_sleeps(struct builder *b);
 
 /* What ends the wait of a task, of which the await chain is given. */
 void build_waker(struct builder *b, const struct aio_task *raw, enum aio_wait_kind kind,

@@ -33,10 +33,19 @@ static void add_awaiter(struct builder *b, struct snap_task *task, uint64_t awai
 	for (uint32_t i = 0; i < task->n_awaiters; i++)
 		if (s->awaiters[task->first_awaiter + i] == awaiter)
 			return;
-	if (task->n_awaiters == SNAP_MAX_AWAITERS)
+	if (task->n_awaiters == SNAP_MAX_AWAITERS) {
+		task->awaiters_cut = true;
 		return;
+	}
 	*array_push(&s->awaiters, &s->n_awaiters, &b->awaiters_cap) = awaiter;
 	task->n_awaiters++;
+}
+
+/* There are more callbacks than are read: somebody is told, it is not known who. */
+static void cut_off(struct snap_task *task)
+{
+	set_owner(task, SNAP_OWNER_CALLBACK);
+	task->awaiters_cut = true;
 }
 
 static void follow(struct builder *b, struct walk *w, uint64_t future);
@@ -52,6 +61,7 @@ static void follow_queue(struct builder *b, struct walk *w, uint64_t queue)
 	if (!queue || !py_attrs(b->py, queue, names, 1, &getters) || !getters)
 		return;
 	n = aio_deque(b->py, getters, futures, GETTERS, &total);
+	w->task->awaiters_cut |= total > n;
 	for (size_t i = 0; i < n && !b->py->rd.failed; i++)
 		follow(b, w, futures[i]);
 }
@@ -90,6 +100,7 @@ static void follow_done(struct builder *b, struct walk *w, const struct aio_done
 		set_owner(w->task, SNAP_OWNER_CALLBACK);
 		break;
 	case AIO_DONE_EXECUTOR:
+	case AIO_DONE_SHIELD:
 	case AIO_DONE_NOBODY:
 		break;
 	}
@@ -99,8 +110,10 @@ static void follow(struct builder *b, struct walk *w, uint64_t future)
 {
 	struct aio_dones dones;
 
-	if (w->visits++ >= VISITS_MAX)
+	if (w->visits++ >= VISITS_MAX) {
+		w->task->awaiters_cut = true;
 		return;
+	}
 	if (!aio_dones(b->py, future, &dones)) {
 		set_owner(w->task, SNAP_OWNER_CALLBACK);
 		return;
@@ -108,13 +121,13 @@ static void follow(struct builder *b, struct walk *w, uint64_t future)
 	for (size_t i = 0; i < dones.n; i++)
 		follow_done(b, w, &dones.v[i]);
 	if (dones.truncated)
-		set_owner(w->task, SNAP_OWNER_CALLBACK);
+		cut_off(w->task);
 }
 
 /* From 3.14 on tasks keep books of who awaits them, also where no callback says it. */
 static void read_books(struct builder *b, struct snap_task *task)
 {
-	uint64_t awaiters[SNAP_MAX_AWAITERS];
+	uint64_t awaiters[SNAP_MAX_AWAITERS + 1]; /* one more: to see that there are more */
 	size_t n;
 
 	if (!aio_awaited_by(b->py, task->id, awaiters, ARRAY_SIZE(awaiters), &n))
@@ -138,7 +151,7 @@ static void find_owner(struct builder *b, struct snap_task *task)
 	for (size_t i = 0; i < dones.n; i++)
 		follow_done(b, &w, &dones.v[i]);
 	if (dones.truncated)
-		set_owner(task, SNAP_OWNER_CALLBACK);
+		cut_off(task);
 	if (rd_take(&b->py->rd) && task->owner == SNAP_OWNER_NOBODY)
 		task->owner = SNAP_OWNER_UNKNOWN;
 }

@@ -58,8 +58,8 @@ static bool is_deep(struct builder *b, struct search *search, const struct snap_
 	struct py_frame frame;
 	size_t n, locals;
 
-	if (depth != ADDRMAP_NONE)
-		return depth >= DEEP;
+	if (depth != ADDRMAP_NONE || !f->address)
+		return depth >= DEEP && f->address;
 	depth = 0;
 	if (python_frame(b->py, f->address, &frame)) {
 		n = python_slots(b->py, &frame, &locals);

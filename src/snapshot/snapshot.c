@@ -166,6 +166,40 @@ struct snap_stack build_stack(struct builder *b, const struct py_frame *frames, 
 	return stack;
 }
 
+/* What is known of a coroutine that Cython compiled: its name, as a rule also its source file. */
+static uint32_t build_cython_code(struct builder *b, const struct aio_link *link)
+{
+	uint64_t key = link->qualname | UINT64_C(1) << 63; /* no index of a code is that large */
+	uint32_t index = addrmap_get(&b->code_map, key), code;
+	struct snap_code *c;
+	const char *dot;
+
+	if (index != ADDRMAP_NONE)
+		return index;
+	index = (uint32_t)b->s->n_codes;
+	addrmap_put(&b->code_map, key, index);
+	c = array_push(&b->s->codes, &b->s->n_codes, &b->codes_cap);
+	*c = (struct snap_code){.file = "<cython>", .async = true};
+	c->qualname = build_string(b, link->qualname, 200);
+	dot = strrchr(c->qualname, '.');
+	c->function = dot && dot[1] ? dot + 1 : c->qualname;
+	code = link->cython_code ? python_code(b->py, link->cython_code) : UINT32_MAX;
+	if (!rd_take(&b->py->rd) && code != UINT32_MAX) {
+		c->file = arena_strdup(&b->s->arena, b->py->codes[code].file);
+		c->own = is_own(c->file, b->proc);
+	}
+	return index;
+}
+
+void build_cython_frame(struct builder *b, const struct aio_link *link)
+{
+	uint32_t code = build_cython_code(b, link);
+	struct snap_frame *f = array_push(&b->s->frames, &b->s->n_frames, &b->frames_cap);
+
+	*f = (struct snap_frame){.code = code, .instr = -1, .task = SNAP_NONE};
+	f->at.col = f->at.end_col = -1;
+}
+
 /* ---- taking one -------------------------------------------------------------------------------
  */
 
@@ -198,6 +232,7 @@ static void builder_deinit(struct builder *b)
 	addrmap_deinit(&b->place_map);
 	addrmap_deinit(&b->string_map);
 	addrmap_deinit(&b->what_map);
+	addrmap_deinit(&b->no_timeout_map);
 	addrmap_deinit(&b->resource_map);
 	addrmap_deinit(&b->woken_map);
 	addrmap_deinit(&b->chained_map);
@@ -357,6 +392,7 @@ void snapshot_destroy(struct snapshot *snap)
 	free(snap->tasks);
 	free(snap->resources);
 	free(snap->awaiters);
+	free(snap->callbacks);
 	free(snap->looks);
 	free(snap->problems);
 	arena_deinit(&snap->arena);

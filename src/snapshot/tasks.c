@@ -43,15 +43,16 @@ static void name_codes(struct builder *b, const struct aio_link *links, size_t n
 static struct snap_stack chain_stack(struct builder *b, const struct aio_link *links, size_t n,
 				     bool truncated)
 {
-	size_t frames = 0;
-
-	struct snap_stack stack;
+	struct snap_stack stack = {(uint32_t)b->s->n_frames, 0, truncated};
 
 	/* innermost first, as everywhere */
-	for (size_t i = n; i-- > 0;)
-		if (links[i].kind == AIO_LINK_FRAME && frames < PY_MAX_FRAMES)
-			b->frames[frames++] = links[i].frame;
-	stack = build_stack(b, b->frames, frames, truncated);
+	for (size_t i = n; i-- > 0 && stack.n < PY_MAX_FRAMES;) {
+		if (links[i].kind == AIO_LINK_FRAME)
+			build_stack(b, &links[i].frame, 1, false);
+		else if (links[i].kind == AIO_LINK_CYTHON)
+			build_cython_frame(b, &links[i]);
+		stack.n = (uint32_t)b->s->n_frames - stack.first;
+	}
 	if (!layout_has(&b->py->layout, F_CO_QUALNAME))
 		name_codes(b, links, n);
 	return stack;
@@ -90,128 +91,6 @@ static void mark_frames(struct builder *b, const struct snap_stack *stack, uint3
 /* ---- one task ----------------------------------------------------------------------------------
  */
 
-/* "asyncio.sleep" and its like, by the code of the innermost frame; NULL elsewhere. */
-static const char *wait_name(struct builder *b, const struct aio_link *links, size_t n)
-{
-	uint32_t code = aio_wait_code(links, n), known;
-	cleanup_strbuf struct strbuf what = STRBUF_INIT;
-	const char *name = NULL;
-
-	if (code == UINT32_MAX)
-		return NULL;
-	known = addrmap_get(&b->what_map, code);
-	if (known != ADDRMAP_NONE)
-		return b->strings[known];
-	if (aio_wait_name(b->py, links, n, &what))
-		name = arena_strndup(&b->s->arena, what.data, what.len);
-	addrmap_put(&b->what_map, code, (uint32_t)b->n_strings);
-	return *array_push(&b->strings, &b->n_strings, &b->strings_cap) = name;
-}
-
-/* Since when it sleeps; what a forged target says is held against the life of the process. */
-static void describe_age(const struct builder *b, const struct aio_timer *timer,
-			 struct snap_task *task)
-{
-	static const int64_t slack = 1000000000; /* it may have begun while we read */
-	int64_t now = (int64_t)b->s->clock_ns, age = now - aio_ns(timer->when - timer->delay);
-
-	if (task->loop == SNAP_NONE || task->state == SNAP_TASK_RUNNING || !timer->have_delay ||
-	    !timer->future || timer->future != task->waits_for || timer->delay < 0 ||
-	    age < -slack || age > now - (int64_t)b->proc->started_ns + slack)
-		return;
-	task->have_age = true;
-	task->age_unverified = !timer->verified;
-	task->age_ns = age > 0 ? age : 0;
-}
-
-static void take_timer(struct builder *b, const struct aio_timer *timer, struct snap_task *task)
-{
-	double left = timer->when - (double)b->s->clock_ns / 1e9;
-
-	task->have_left = left >= 0;
-	task->left_s = left >= 0 ? left : 0;
-	task->have_age = false;
-	describe_age(b, timer, task);
-}
-
-static void describe_timer(struct builder *b, const struct aio_link *links, size_t n,
-			   struct snap_task *task)
-{
-	bool own_clock = task->loop != SNAP_NONE && b->s->loops[task->loop].own_clock;
-	struct aio_timer timer;
-	struct py_frame frame;
-
-	if (!b->s->clock_ns || own_clock || !aio_wait_frame(links, n, &frame) ||
-	    !aio_timer_read(b->py, &frame, false, &timer))
-		return;
-	take_timer(b, &timer, task);
-	if (b->n_sleeps < SNAP_MAX_VERIFIED)
-		*array_push(&b->sleeps, &b->n_sleeps, &b->sleeps_cap) =
-			(struct sleep){(uint32_t)(task - b->s->tasks), frame};
-}
-
-/*
- * What was read of a sleep is of one sleep when the loop slept long before and all the while; where
- * it did not, some are read anew, with care. Of the others snapshot_ages() asks the looks.
- */
-static void verify_sleeps(struct builder *b)
-{
-	bool *moved = mem_zalloc(b->s->n_loops + 1, sizeof(*moved));
-	bool *slept = mem_zalloc(b->s->n_loops + 1, sizeof(*slept));
-
-	for (size_t i = 0; i < b->s->n_loops && b->n_sleeps; i++) {
-		const struct snap_loop *loop = &b->s->loops[i];
-
-		moved[i] = !is_same_call(b, &b->s->threads[loop->thread].os, "./././") ||
-			   !stands_long(loop);
-		slept[i] = !moved[i] && loop->phase == SNAP_SELECT && !loop->turned;
-	}
-	for (size_t i = 0; i < b->s->n_tasks; i++)
-		if (b->s->tasks[i].age_unverified)
-			b->s->tasks[i].age_unverified = !slept[b->s->tasks[i].loop];
-	for (size_t i = 0; i < b->n_sleeps; i++) {
-		struct snap_task *task = &b->s->tasks[b->sleeps[i].task];
-		struct aio_timer timer;
-
-		if (task->loop != SNAP_NONE && moved[task->loop] &&
-		    aio_timer_read(b->py, &b->sleeps[i].frame, true, &timer))
-			take_timer(b, &timer, task);
-	}
-	free(moved);
-	free(slept);
-}
-
-static enum snap_wait wait_kind(struct builder *b, uint64_t waiter)
-{
-	if (py_task_kind(b->py, waiter) != PY_TASK_NOT)
-		return SNAP_WAIT_TASK;
-	return aio_awaits_executor(b->py, waiter) ? SNAP_WAIT_EXECUTOR : SNAP_WAIT_FUTURE;
-}
-
-static void describe_wait(struct builder *b, const struct aio_task *raw,
-			  const struct aio_link *links, size_t n, struct snap_task *task)
-{
-	enum aio_wait_kind kind;
-	uint64_t resource;
-
-	if (raw->waiter) {
-		task->waits_for = raw->waiter;
-		task->wait = wait_kind(b, raw->waiter);
-	} else if (n && links[n - 1].kind == AIO_LINK_OPAQUE && task->state != SNAP_TASK_READY) {
-		task->wait = SNAP_WAIT_OTHER;
-	}
-	task->what = wait_name(b, links, n);
-	if (!task->what && raw->waiter)
-		task->what = build_type(b, raw->waiter);
-	kind = aio_wait_on(b->py, links, n, &resource);
-	if (kind == AIO_WAIT_TIMER)
-		describe_timer(b, links, n, task);
-	if (resource && raw->waiter && task->state != SNAP_TASK_RUNNING)
-		task->resource = build_resource(b, resource, task->loop, kind == AIO_WAIT_STREAM);
-	build_waker(b, raw, kind, links, n, task);
-	rd_take(&b->py->rd);
-}
-
 static enum snap_task_state state_of(struct builder *b, const struct aio_task *raw, bool running)
 {
 	if (running)
@@ -248,7 +127,7 @@ static void fill_task(struct builder *b, const struct aio_task *raw, const struc
 		mark_frames(b, &task->stack, index);
 	else
 		task->stack = chain_stack(b, links, n, chain->truncated);
-	describe_wait(b, raw, links, n, task);
+	build_task_wait(b, raw, links, n, task);
 }
 
 static void add_task(struct builder *b, const struct aio_task *raw, const uint64_t *current)
@@ -453,7 +332,7 @@ void build_tasks(struct builder *b, size_t max)
 	collect_tasks(b, max, &list);
 	b->s->tasks_found = list.n;
 	read_batches(b, &list);
-	verify_sleeps(b);
+	build_verify_sleeps(b);
 	build_awaited(b);
 	build_wakers(b);
 	build_resources(b);

@@ -11,9 +11,10 @@ import os
 import struct
 import sys
 import time
+import types
 
 # An object between an await and the generator that it resumes: it has no frame of its own.
-THROUGH = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
+THROUGH = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
 
 
 def row(frame, line=None):
@@ -26,9 +27,10 @@ def has_frame(thing):
 
 
 def through(thing):
-    """What is resumed behind a wrapper, or the thing itself."""
-    if type(thing).__name__ in THROUGH:
-        return next(filter(has_frame, gc.get_referents(thing)), None)
+    """What is resumed behind a wrapper (which may stand before another), or the thing itself."""
+    while type(thing).__name__ in THROUGH:
+        behind = gc.get_referents(thing)
+        thing = next((other for other in behind if has_frame(other) or type(other).__name__ in THROUGH), None)
     return thing
 
 
@@ -39,8 +41,9 @@ def chain(coro):
         coro = through(coro)
         for prefix in ("cr", "gi", "ag"):
             frame = getattr(coro, prefix + "_frame", None)
-            if frame is not None:
-                stack.append(row(frame))
+            compiled = "coroutine" in type(coro).__name__ and prefix == "cr" and not isinstance(coro, types.CoroutineType)
+            if frame is not None or compiled and hasattr(coro, "cr_await"):
+                stack.append([coro.__name__, "<cython>", None] if compiled else row(frame))
                 coro = getattr(coro, prefix + ("_yieldfrom" if prefix == "gi" else "_await"), None)
                 break
         else:

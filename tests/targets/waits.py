@@ -70,8 +70,8 @@ async def main_resources():
         waits("Condition.wait", condition, wait_condition(condition))
         waits("Queue.get", empty, empty.get())
         waits("Queue.put", full, put(full))
-    waits("Event.wait", join, join.join())
-    waits("StreamReader._wait_for_data", reader, reader.readline(), "fd")
+    waits("Queue.join", join, join.join())
+    waits("StreamReader.readline", reader, reader.readline(), "fd")
     await asyncio.sleep(0.1)
     truth.tell(STATE, "HEALTHY", waits=resources, lock=hex(id(lock)), semaphore=hex(id(semaphore)),
                full=hex(id(full)), empty=hex(id(empty)))

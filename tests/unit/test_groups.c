@@ -119,18 +119,18 @@ static void test_age_words(void **state)
 		bool lower;
 		const char *text;
 	} rows[] = {
-		{0, false, "      6  0 ms       stream"},
-		{999, false, "      6  999 ms     stream"},
-		{1000, true, "      6  >= 1.0 s   stream"},
-		{4890, true, "      6  >= 4.8 s   stream"}, /* a bound is not rounded up */
-		{58999, false, "      6  58 s       stream"},
-		{119999, true, "      6  >= 119 s   stream"},
-		{120000, true, "      6  >= 2 m     stream"},
-		{14 * 60000, false, "      6  14 m       stream"},
-		{7199999, true, "      6  >= 119 m   stream"},
-		{7200000, true, "      6  >= 2 h     stream"},
-		{86400000 * 3ll, true, "      6  >= 3 d     stream"},
-		{86400000 * 10000ll, true, "      6  >= 10000… stream"},
+		{0, false, "      6  0 ms       StreamR"},
+		{999, false, "      6  999 ms     StreamR"},
+		{1000, true, "      6  >= 1.0 s   StreamR"},
+		{4890, true, "      6  >= 4.8 s   StreamR"}, /* a bound is not rounded up */
+		{58999, false, "      6  58 s       StreamR"},
+		{119999, true, "      6  >= 119 s   StreamR"},
+		{120000, true, "      6  >= 2 m     StreamR"},
+		{14 * 60000, false, "      6  14 m       StreamR"},
+		{7199999, true, "      6  >= 119 m   StreamR"},
+		{7200000, true, "      6  >= 2 h     StreamR"},
+		{86400000 * 3ll, true, "      6  >= 3 d     StreamR"},
+		{86400000 * 10000ll, true, "      6  >= 10000… StreamR"},
 	};
 
 	(void)state;
@@ -140,7 +140,7 @@ static void test_age_words(void **state)
 
 		make_blocked(&w);
 		for (uint32_t k = 0; k < 6; k++) {
-			w.tasks[k].what = "StreamReader._wait_for_data";
+			w.tasks[k].what = "StreamReader.readline";
 			set_age(&w, k, rows[i].ms, rows[i].lower);
 		}
 		text = text_of(&w, NULL, false);

@@ -357,9 +357,11 @@ static void check_lists(const json_t *root)
 	{
 		assert_keys(part, "id name loop state coroutine cancelling seen_s age_s "
 				  "age_is_lower_bound stack waits_on "
-				  "awaited_by owner torn");
+				  "awaited_by awaited_by_cut owner torn");
 		if (!json_is_null(get(part, "waits_on")))
-			assert_keys(get(part, "waits_on"), "kind id what resource left_s waker");
+			assert_keys(get(part, "waits_on"),
+				    "kind id what resource left_s timeout_left_s callbacks waker "
+				    "library title rule");
 		json_array_foreach(get(part, "stack"), j, inner)
 			assert_keys(inner, "function qualname file line own");
 	}
