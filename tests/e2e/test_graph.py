@@ -68,6 +68,46 @@ def check_zoo(document, truth):
     assert not wrong, "\n".join(wrong)
 
 
+def tree_of(text):
+    """(parent or None, name, rest of the line) of each line of the tree."""
+    lines = text.rstrip("\n").split("\n")
+    above, found = [], []
+    for line in lines[len(lines) - lines[::-1].index(""):]:
+        depth, columns = divmod(len(line) - len(line.lstrip(" ")) - 1, 2)
+        number = re.match(r" *\((\d+)\) ", line)  # below the last level that is indented
+        depth = int(number[1]) if number else depth
+        assert not columns and depth <= len(above) and len(line) <= 80, line
+        name, _, rest = (line[number.end():] if number else line).strip().partition("  ")
+        above = above[:depth] + [name]
+        found.append((above[-2] if depth else None, name, rest))
+    return found
+
+
+def check_tree(text, truth):
+    """Each task under all who await it, in full once; what nobody awaits and what nothing wakes is said."""
+    lines, rows = tree_of(text), truth["rows"]
+    named = [(parent, name) for parent, name, _ in lines if name in rows]
+    right = {(parent, name) for name, row in rows.items() for parent in row["by"]}
+    right |= {(None, name) for name, row in rows.items() if not row["by"]}
+    assert len(set(named)) == len(named)
+    tops = set(named) - right
+    # a ring has no top: one of each stands there
+    assert {name.partition(".")[0] for _, name in tops} <= {"ring"} and len(tops) <= 1
+    assert right <= set(named)
+    again = [name for _, name, rest in lines if rest in ("(shown above)", "(a ring: it is awaited from here)")]
+    full = [name for _, name, rest in lines if not rest.startswith("(") and name in rows]
+    assert sorted(full) == sorted(rows)
+    assert len(named) == len(full) + len([name for name in again if name in rows])
+    rings = [rest for _, name, rest in lines if name in ("ring.1", "ring.2", "ring.3") and rest.startswith("(")]
+    assert rings == ["(a ring: it is awaited from here)"]
+    for _, name, rest in lines:
+        if name in rows and not rest.startswith("("):
+            row = rows[name]
+            unowned = not row["by"] and row.get("owner", "nobody") == "nobody"
+            assert (" UNOWNED " in "  " + rest) == unowned, (name, rest)
+            assert (" ORPHAN " in "  " + rest) == (row.get("waker") == "nobody"), (name, rest)
+
+
 @pytest.mark.parametrize("mode", ["asyncio", "python"])
 def test_zoo(interpreter, mode, tmp_path):
     core = tmp_path / "look.core"
@@ -75,6 +115,7 @@ def test_zoo(interpreter, mode, tmp_path):
         settle()
         document = dump(target.pid, "--save", core)
         check_zoo(document, target.truth)
+        check_tree(run("dump", "--tasks", "tree", target.pid).stdout, target.truth)
     assert without_own(dump(core)) == without_own(document)
 
 

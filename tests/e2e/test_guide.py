@@ -369,8 +369,10 @@ def test_three_words(blocking, computing, many):
 def test_tree(text):
     lines = text.splitlines()
     if ORDINARY.minor >= 11:
-        assert sum("TaskGroup  " in line for line in lines) == 100
-        there(text, r"Task-\d+ wait_task_group\.<locals>\.group TaskGroup")
+        groups = [i for i, line in enumerate(lines) if re.match(r" Task-\d+  \S+\.group  TaskGroup  UNOWNED  ", line)]
+        assert len(groups) == 100
+        for i in groups:  # what is in the group hangs below it
+            assert all(re.match(r"   Task-\d+  rest  asyncio\.sleep  ", line) for line in lines[i + 1:i + 4])
     there(said("4. Long awaits and fan-out", "loops.wait_task_group" if ORDINARY.minor >= 11 else "loops.wait_for")[1],
           r"N oldest waits on coroutine where")
 
