@@ -33,6 +33,7 @@
 	X(CANNOT_WRITE, 74, "cannot write the output")                \
 	X(FAULT, 75, "an address of the target could not be read")    \
 	X(CORRUPT, 75, "data of the target failed a check")           \
+	X(NOT_STOPPED, 75, "the process could not be stopped")        \
 	X(ABSENT, 75, "the target or the recording does not have it") \
 	X(PERMISSION, 77, "no permission")
 

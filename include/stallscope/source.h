@@ -4,7 +4,7 @@
  *
  * A source is a live process, a core (sparse or full) or a test's fake; what
  * lies above cannot tell them apart and asks for nothing in any other way. It
- * never stops the target and never writes to it.
+ * never writes to the target, and nothing but source_freeze() and stop.h stops it.
  *
  * Everything asked goes through a cache that lasts for one look: memory by
  * pages, texts of /proc by path, pieces of mapped files, lines of source files.
@@ -116,6 +116,29 @@ void source_trim(struct source *src, uint64_t bytes);
  */
 bool source_unchanged(struct source *src, uint64_t addr, size_t len);
 
+/* A look at a copy that was made while the target stood. */
+struct source_picture {
+	uint64_t clock_ns; /* source_clock() then */
+	uint64_t pages;	   /* in the copy */
+	uint32_t threads;  /* that stood */
+};
+
+/*
+ * Stops the threads tids of a live target (stop.h has the bounds), copies all memory that this look
+ * has read so far, lets go, and begins a new look with that copy: to be walked in the same way, it
+ * is of one instant. What was not read before is read of the running target as ever, and
+ * source_late_pages() counts it. The copy is not read again by source_reread(), and unchanged for
+ * source_unchanged(). What was asked before the first source_forget() is no part of a look, and not
+ * copied; what went with source_trim() is not either: pin the source. On failure nothing has
+ * changed, and the look goes on; errors are those of source_stop(). A look that read more than
+ * STOP_MAX_BYTES cannot be copied.
+ */
+bool source_freeze(struct source *src, const int32_t *tids, size_t n, struct source_picture *ret,
+		   struct error *err);
+
+/* Pages read since source_freeze() of the running target; 0 in a look without it. */
+uint64_t source_late_pages(const struct source *src);
+
 /*
  * The text of /proc/PID/path ("maps", "task/17/stat", "net/tcp"), or of a directory
  * the names in it, one a line (path ends in '/'), or of a symbolic link its target
@@ -192,9 +215,11 @@ bool source_save(struct source *src, const char *path, uint64_t clock_ns, uint64
 struct source_stats {
 	uint64_t system_calls; /* made for this target since it was opened */
 	uint64_t bytes_read;
-	uint64_t pages;	  /* in the cache now */
-	uint64_t trimmed; /* were in it in this look, and went with source_trim() */
-	uint64_t faults;  /* reads that failed */
+	uint64_t pages;	    /* in the cache now */
+	uint64_t trimmed;   /* were in it in this look, and went with source_trim() */
+	uint64_t faults;    /* reads that failed */
+	uint64_t stops;	    /* that were tried, stop.h */
+	uint64_t paused_ns; /* of all of them, also of those that failed */
 };
 
 struct source_stats source_get_stats(const struct source *src);

@@ -9,7 +9,7 @@
 #ifndef STALLSCOPE_SOURCE_BACKEND_H
 #define STALLSCOPE_SOURCE_BACKEND_H
 
-#include "stallscope/source.h"
+#include "stallscope/stop.h"
 
 struct source_ops {
 	/*
@@ -33,6 +33,12 @@ struct source_ops {
 	uint64_t (*wall_clock)(void *self);
 	bool (*alive)(void *self);
 	const struct strbuf *(*note)(void *self, const char *name);
+	/*
+	 * NULL: cannot be stopped. *paused_ns, 0 when called, is how long the threads stood, also
+	 * when it failed.
+	 */
+	bool (*stop)(void *self, const struct stop_request *want, struct stop **ret,
+		     uint64_t *paused_ns, struct error *err);
 	void (*close)(void *self);
 	/* System calls made so far; NULL: one for each question. */
 	uint64_t (*calls)(void *self);

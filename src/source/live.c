@@ -313,6 +313,7 @@ static const struct source_ops live_ops = {
 	.wall_clock = live_wall_clock,
 	.alive = live_alive,
 	.note = live_note,
+	.stop = live_stop,
 	.close = live_close,
 	.calls = live_calls,
 };
@@ -377,7 +378,8 @@ static bool open_pidfd(struct live *l, struct error *err)
 {
 	bool mounted;
 
-	if (!proc_is_ours(err, &mounted))
+	l->foreign_proc = !proc_is_ours(err, &mounted);
+	if (l->foreign_proc)
 		return mounted;
 	l->pidfd = (int)LIVE_CALL(l, syscall(SYS_pidfd_open, l->pid, 0));
 	if (l->pidfd >= 0 || errno == ENOSYS || errno == EPERM)
@@ -444,7 +446,7 @@ static bool open_mem(struct live *l)
 	return false;
 }
 
-static void name_of(pid_t pid, char *out, size_t size)
+void live_name_of(pid_t pid, char *out, size_t size)
 {
 	char path[32], raw[64];
 	cleanup_fd int fd = -1;
@@ -461,7 +463,7 @@ static bool is_zombie(const struct live *l, const struct brief_stat *st, struct 
 {
 	char parent[128];
 
-	name_of(st->parent, parent, sizeof(parent));
+	live_name_of(st->parent, parent, sizeof(parent));
 	return error_set(
 		err, ERR_NOT_PYTHON,
 		"process %d is a zombie: it ended, and its parent, process %d (%s), has not "

@@ -22,6 +22,7 @@ struct live {
 	int pidfd;	/* -1: this kernel has none */
 	int procfd;	/* O_PATH of /proc/PID */
 	int mem;
+	bool foreign_proc;	  /* /proc is of another pid namespace */
 	int64_t monotonic_offset; /* of the target's time namespace against ours, ns */
 
 	/* live_file.c's */
@@ -54,6 +55,9 @@ struct brief_stat {
 	uint64_t flags, started;
 };
 
+/* The name of a process for a message, "?" when it is not known. */
+void live_name_of(pid_t pid, char *out, size_t size);
+
 bool live_brief_stat(struct live *l, struct brief_stat *ret);
 bool live_proc(void *self, const char *path, struct strbuf *text, struct error *err);
 
@@ -61,6 +65,8 @@ bool live_file_read(void *self, const struct source_file *file, uint64_t offset,
 		    size_t len, struct error *err);
 int live_file_open(void *self, const struct source_file *file, struct error *err);
 bool live_line(void *self, const char *path, uint32_t line, struct strbuf *out, bool *newer,
+	       struct error *err);
+bool live_stop(void *self, const struct stop_request *want, struct stop **ret, uint64_t *paused_ns,
 	       struct error *err);
 void live_file_close(struct live *l);
 

@@ -42,7 +42,7 @@ void pages_forget(struct pages *pages)
 {
 	addrmap_clear(&pages->index);
 	forget_hits(pages);
-	pages->n_slots = pages->n_pages = 0;
+	pages->n_slots = pages->n_pages = pages->n_picture = 0;
 }
 
 bool pages_has(const struct pages *pages, uint64_t page)
@@ -144,6 +144,40 @@ void pages_absorb(struct pages *older, const struct pages *newer, bool only_new)
 	}
 }
 
+/* ---- a picture of one instant -------------------------------------------------------------- */
+
+bool pages_put(struct pages *pages, uint64_t page, const void *data)
+{
+	uint32_t slot, one = 1;
+
+	if (!next_slots(pages, &slot, &one))
+		return false;
+	memcpy(slot_data(pages, slot), data, SOURCE_PAGE);
+	keep_page(pages, page, ALL);
+	return true;
+}
+
+bool pages_in_picture(const struct pages *pages, uint64_t page)
+{
+	return addrmap_get(&pages->index, page) < pages->n_picture;
+}
+
+uint32_t pages_late(const struct pages *pages)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = pages->n_picture; pages->n_picture && i < pages->n_slots; i++)
+		n += pages->slots[i].page != NO_PAGE && pages->slots[i].touched;
+	return n;
+}
+
+void pages_used(const struct pages *pages, uint64_t *out, size_t *n)
+{
+	for (uint32_t i = 0; i < pages->n_slots; i++)
+		if (pages->slots[i].page != NO_PAGE && pages->slots[i].touched)
+			out[(*n)++] = pages->slots[i].page;
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static ssize_t fetch(struct pages *pages, uint64_t addr, void *buf, size_t len)
@@ -222,7 +256,7 @@ void pages_reread(struct pages *pages, uint64_t addr, size_t len)
 	uint32_t slot = addrmap_get(&pages->index, addr / SOURCE_PAGE);
 	bool gone;
 
-	if (slot >= NO_SLOT || pages->backend->ops->recorded)
+	if (slot >= NO_SLOT || slot < pages->n_picture || pages->backend->ops->recorded)
 		return;
 	if (fetch(pages, addr, slot_data(pages, slot) + addr % SOURCE_PAGE, len) != (ssize_t)len)
 		pages->slots[slot].valid =

@@ -33,6 +33,7 @@ struct pages {
 	size_t slots_cap;
 	uint32_t n_slots;    /* in use */
 	uint32_t n_pages;    /* of them those that count */
+	uint32_t n_picture;  /* the first of them, copied while the target stood */
 	uint32_t n_reserved; /* there is address space for, 0 before the first one */
 	char *data;	     /* of the slots, one after the other */
 };
@@ -61,6 +62,18 @@ bool pages_has(const struct pages *pages, uint64_t page);
 
 /* True when it is known and at least in part readable. */
 bool pages_has_data(const struct pages *pages, uint64_t page);
+
+/* Adds a page that was copied while the target stood; false when the look is full. */
+bool pages_put(struct pages *pages, uint64_t page, const void *data);
+
+/* True of pages that were copied while the target stood: they are not read again. */
+bool pages_in_picture(const struct pages *pages, uint64_t page);
+
+/* How many pages were looked at that are not in the picture; 0 when there is none. */
+uint32_t pages_late(const struct pages *pages);
+
+/* Appends the numbers of the pages that were looked at. */
+void pages_used(const struct pages *pages, uint64_t *out, size_t *n);
 
 /* Copies len > 0 bytes from offset of a page, which is read when it is not there yet. */
 enum page_state pages_copy(struct pages *pages, uint64_t page, size_t offset, void *buf,

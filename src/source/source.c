@@ -8,25 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pages.h"
+#include "source_private.h"
 #include "stallscope/addrsort.h"
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/utf8.h"
-
-struct source {
-	struct backend *backend;
-	struct pages pages;
-	struct addrmap item_index; /* hash of kind and key -> item */
-	struct item **items;
-	size_t n_items, items_cap;
-	struct strbuf scratch; /* answers grow here, then are copied to their size */
-	uint64_t trimmed;      /* pages of this look that are not in the cache any more */
-	uint64_t *moved;       /* addresses of which source_unchanged() said no last */
-	size_t n_moved, moved_cap;
-	struct source *opened; /* what opening the target asked: source_pin() */
-	bool opened_is_old;    /* it answers no more, but is still saved */
-};
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
@@ -246,6 +232,8 @@ static bool is_as_known(struct source *src, uint64_t addr, size_t len)
 	char now[SOURCE_PAGE], known[SOURCE_PAGE];
 	struct backend *b = src->backend;
 
+	if (pages_in_picture(&src->pages, addr / SOURCE_PAGE))
+		return true;
 	if (len > sizeof(now) || !source_read(src, addr, known, len, NULL))
 		return false;
 	b->stats.system_calls++;
