@@ -133,13 +133,32 @@ static void absorb_page(struct pages *older, const struct page_slot *from, const
 	older->slots[slot].touched |= from->touched;
 }
 
+/* Quarters of a known page that nobody looked at in the older one. */
+static void absorb_quarters(struct pages *older, const struct page_slot *from, const char *data)
+{
+	uint32_t slot = addrmap_get(&older->index, from->page);
+	uint8_t wanted;
+
+	if (slot >= NO_SLOT)
+		return;
+	wanted = from->touched & from->valid & (uint8_t)~older->slots[slot].touched;
+	for (unsigned q = 0; q < 4; q++)
+		if (wanted >> q & 1)
+			memcpy(slot_data(older, slot) + q * QUARTER, data + q * QUARTER, QUARTER);
+	older->slots[slot].valid |= wanted;
+	older->slots[slot].touched |= wanted;
+}
+
 void pages_absorb(struct pages *older, const struct pages *newer, bool only_new)
 {
 	for (uint32_t i = 0; i < newer->n_slots; i++) {
 		const struct page_slot *slot = &newer->slots[i];
 
-		if (slot->page != NO_PAGE && slot->touched &&
-		    !(only_new && pages_has(older, slot->page)))
+		if (slot->page == NO_PAGE || !slot->touched)
+			continue;
+		if (only_new && pages_has(older, slot->page))
+			absorb_quarters(older, slot, slot_data(newer, i));
+		else
 			absorb_page(older, slot, slot_data(newer, i));
 	}
 }

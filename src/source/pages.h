@@ -53,7 +53,7 @@ void pages_forget(struct pages *pages);
 
 /*
  * Adds what was looked at in a newer look to an older one, page by page; the newer counts, or,
- * only_new, the pages that the older one already has stay what they are.
+ * only_new, what was looked at in the older one stays what it is.
  */
 void pages_absorb(struct pages *older, const struct pages *newer, bool only_new);
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "fake_source.h"
+#include "source/pages.h"
 #include "source/stop_child.h"
 #include "stallscope/arena.h"
 
@@ -238,6 +239,32 @@ static void test_pinned_memory_is_kept(void **state)
 	free(list);
 }
 
+/* A light look may need another part of a page of an older look. */
+static void test_other_quarters_are_kept(void **state)
+{
+	struct source *light = source_again(w.src);
+	uint64_t value;
+	size_t n;
+	struct quarter *list;
+
+	(void)state;
+	source_pin(w.src);
+	source_forget(w.src);
+	word(BASE);
+	frozen(); /* the page is of an older look now */
+	set_word(BASE, 5);
+	assert_true(source_read(light, BASE, &value, 8, NULL));
+	assert_true(source_read(light, BASE + PAGE / 2, &value, 8, NULL));
+	source_keep(w.src, light);
+	list = source_quarters(w.src, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(list[1].address, BASE + PAGE / 2);
+	memcpy(&value, list[0].data, sizeof(value));
+	assert_int_not_equal(value, 5);
+	free(list);
+	source_close(light);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -250,6 +277,7 @@ int main(void)
 		TEST(test_failure_changes_nothing),
 		TEST(test_recordings_stand_still),
 		TEST(test_pinned_memory_is_kept),
+		TEST(test_other_quarters_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
