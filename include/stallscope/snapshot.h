@@ -273,11 +273,23 @@ struct snap_problem {
 
 enum snap_consistency { SNAP_CONSISTENT, SNAP_REPAIRED, SNAP_TORN };
 
+/* A picture taken while the process stood, or why there is none. */
+struct snap_freeze {
+	bool asked;
+	bool stopped;	     /* the picture is a copy of one instant, but for late_pages */
+	uint32_t rounds;     /* stops for this picture, also those that failed */
+	uint32_t threads;    /* that stood */
+	uint64_t pages;	     /* of SOURCE_PAGE bytes, in the copy */
+	uint64_t late_pages; /* read when the process ran again, as without a stop */
+	const char *why;     /* why not (or not once more), NULL */
+};
+
 struct snapshot {
 	struct arena arena;
 	uint64_t clock_ns, wall_ns; /* when the loops were read */
 	uint64_t read_ns;	    /* how long the reading took */
 	struct source_stats stats;
+	struct snap_freeze freeze; /* for how long: stats.paused_ns */
 	enum snap_consistency consistency;
 	uint32_t retries;
 	const struct process *process;
@@ -315,6 +327,7 @@ struct snapshot {
 /* How to look. */
 struct snapshot_options {
 	uint64_t max_tasks; /* 0: SNAP_MAX_TASKS */
+	bool freeze; /* stop the Python threads of a live process for a picture of one instant */
 };
 
 /*

@@ -31,7 +31,7 @@ struct options {
 	bool tasks_given;
 	uint64_t max_tasks;
 	const char *output, *save, *dump_layout, *culprits;
-	bool ascii, exit_code, quiet;
+	bool ascii, exit_code, quiet, freeze;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
 	size_t n_labels;
@@ -65,6 +65,9 @@ struct target {
 /* Opens a pid or a file. Python is found too unless without_python. */
 bool target_open(const char *argument, bool without_python, struct target *ret, struct error *err);
 void target_close(struct target *t);
+
+/* Whether an argument names a process; every other one is a file. */
+bool target_is_process(const char *argument);
 
 /*
  * Where output goes: standard output, or a temporary file that output_commit() renames to

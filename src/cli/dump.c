@@ -47,7 +47,7 @@ static void judge(struct look *k)
 
 static bool take(struct look *k, struct error *err)
 {
-	struct snapshot_options options = {k->o->max_tasks};
+	struct snapshot_options options = {k->o->max_tasks, k->o->freeze};
 	struct snapshot *snap;
 
 	if (!snapshot_take(k->target->py, k->target->proc, &options, &snap, err))

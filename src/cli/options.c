@@ -42,6 +42,8 @@ static const struct {
 	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                         \
 	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
+	X(FREEZE, "freeze", 0, NULL, DUMP,                                                         \
+	  "stop the Python threads for some ms, for a picture of one instant")                     \
 	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
 	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
 	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
@@ -108,7 +110,8 @@ static void print_help(const char *command)
 	printf("usage: stallscope [COMMAND] [OPTION]... PID...\n\n"
 	       "Tells what holds the asyncio event loop of a running Python process, from "
 	       "outside.\n"
-	       "It only reads: the process is not stopped and nothing is written into it.\n\n");
+	       "It only reads: nothing is written into the process, and only --freeze stops "
+	       "it.\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
 		       commands[i].summary);
@@ -277,6 +280,8 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return set_max_tasks(o, value);
 	case OPT_LABEL:
 		return add_label(o, value);
+	case OPT_FREEZE:
+		return o->freeze = true;
 	case OPT_EXIT_CODE:
 		return o->exit_code = true;
 	case OPT_ASCII:
@@ -381,6 +386,30 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 	return true;
 }
 
+/* Of options that do not go together; *status is then set. */
+static bool fit_together(const struct options *o, int *status)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+
+	if (!o->n_targets && o->command == COMMAND_DUMP) {
+		*status = usage_error("%s", "name a process: stallscope PID");
+		return false;
+	}
+	if (o->save && o->n_targets > 1) {
+		*status = usage_error("--save takes one process, not %zu: name a file for each",
+				      o->n_targets);
+		return false;
+	}
+	for (size_t i = 0; o->freeze && i < o->n_targets; i++) {
+		if (target_is_process(o->targets[i]))
+			continue;
+		utf8_add_safe(&safe, o->targets[i], strlen(o->targets[i]), VALUE_CHARS);
+		*status = usage_error("--freeze stops a process, and '%s' is a file", safe.data);
+		return false;
+	}
+	return true;
+}
+
 static bool utf8_locale(void)
 {
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
@@ -406,15 +435,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		*status = too_many(argv[i]);
 		return false;
 	}
-	if (!o.n_targets && o.command == COMMAND_DUMP) {
-		*status = usage_error("%s", "name a process: stallscope PID");
+	if (!fit_together(&o, status))
 		return false;
-	}
-	if (o.save && o.n_targets > 1) {
-		*status = usage_error("--save takes one process, not %zu: name a file for each",
-				      o.n_targets);
-		return false;
-	}
 	if (!utf8_locale())
 		o.ascii = true;
 	*ret = o;

@@ -6,19 +6,19 @@
 
 #include "cli.h"
 
-static bool is_number(const char *text)
+bool target_is_process(const char *argument)
 {
-	for (const char *p = text; *p; p++)
+	for (const char *p = argument; *p; p++)
 		if (!isdigit((unsigned char)*p))
 			return false;
-	return *text != 0;
+	return *argument != 0;
 }
 
 static bool open_source(const char *argument, struct source **ret, struct error *err)
 {
 	long pid;
 
-	if (!is_number(argument))
+	if (!target_is_process(argument))
 		return source_open_core(argument, ret, err);
 	errno = 0;
 	pid = strtol(argument, NULL, 10);

@@ -103,17 +103,31 @@ static json_t *labels(const struct render_options *o)
 	return object;
 }
 
+/* null without --freeze */
+static json_t *freeze(const struct snapshot *s)
+{
+	const struct snap_freeze *f = &s->freeze;
+
+	if (!f->asked)
+		return json_null();
+	return json_pack("{sb si si sI sI ss?}", "one_instant", f->stopped && !f->late_pages,
+			 "rounds", (int)f->rounds, "threads", (int)f->threads, "copied_bytes",
+			 (json_int_t)(f->pages * SOURCE_PAGE), "late_bytes",
+			 (json_int_t)(f->late_pages * SOURCE_PAGE), "error", f->why);
+}
+
 static json_t *tool(const struct writer *w)
 {
 	static const char *const words[] = {"consistent", "repaired", "torn"};
 	const struct snapshot *s = w->s;
 
-	return json_pack("{ss sI sf sf sI sI si si ss}", "version", PACKAGE_VERSION, "looks",
+	return json_pack("{ss sI sf sf sI sI sI so si ss}", "version", PACKAGE_VERSION, "looks",
 			 (json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
 			 seconds((int64_t)s->read_ns), "bytes_read",
 			 (json_int_t)s->stats.bytes_read, "system_calls",
-			 (json_int_t)s->stats.system_calls, "paused_us", 0, "retries",
-			 (int)s->retries, "consistency", words[s->consistency]);
+			 (json_int_t)s->stats.system_calls, "paused_us",
+			 (json_int_t)((s->stats.paused_ns + 999) / 1000), "freeze", freeze(s),
+			 "retries", (int)s->retries, "consistency", words[s->consistency]);
 }
 
 static json_t *python(const struct snapshot *s)

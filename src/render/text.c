@@ -5,6 +5,7 @@
  */
 #include "text.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -386,6 +387,37 @@ static void problems_text(struct text *t)
 			  t->s->problems[i].count > 1 ? ", more than once" : "");
 }
 
+/* Who asked for a stop is told what it cost, and whether it was of use. */
+static void freeze_text(struct text *t)
+{
+	const struct snap_freeze *f = &t->s->freeze;
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+	char paused[32];
+
+	if (!f->asked)
+		return;
+	format_duration(paused, sizeof(paused), (int64_t)t->s->stats.paused_ns);
+	if (t->s->stats.paused_ns)
+		strbuf_addf(&line, "paused the process for %s", paused);
+	else
+		strbuf_addstr(&line, "did not pause the process");
+	if (f->stopped)
+		strbuf_addf(&line,
+			    "%s; %" PRIu32 " Python thread%s stood while %" PRIu64
+			    " KiB were copied",
+			    f->rounds > 1 ? " in several stops" : "", f->threads,
+			    f->threads == 1 ? "" : "s", f->pages * SOURCE_PAGE / 1024);
+	if (f->late_pages)
+		strbuf_addf(&line, ", %" PRIu64 " KiB were read later",
+			    f->late_pages * SOURCE_PAGE / 1024);
+	if (f->why)
+		strbuf_addf(&line, "%s: %s", f->stopped ? "; not once more" : "", f->why);
+	if (!f->stopped)
+		strbuf_addstr(&line, "; the picture was taken while it ran");
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "Freeze: ", line.data);
+}
+
 /* The worst loop first: its line is the one that is grepped. */
 void render_text(const struct snapshot *snap, const struct diagnosis *d,
 		 const struct render_options *options, struct strbuf *out)
@@ -408,6 +440,7 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 		TEXT_LINE(&t, "%s", "");
 		loop_text(&t, (uint32_t)i);
 	}
+	freeze_text(&t);
 	problems_text(&t);
 	await_rows_deinit(&t.rows);
 	strbuf_deinit(&t.line);

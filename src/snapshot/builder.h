@@ -22,6 +22,7 @@ struct builder {
 	struct snapshot *s;
 	struct python *py;
 	const struct process *proc;
+	const struct source_picture *picture; /* of a copy made while the process stood, or NULL */
 
 	struct py_interpreter *interps;
 	struct py_thread *py_threads;
@@ -52,6 +53,11 @@ struct builder {
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
 	size_t resources_cap, awaiters_cap, callbacks_cap;
 };
+
+/* One look, at the running process or at a picture; the body of snapshot_take(). */
+bool build_snapshot(struct python *py, const struct process *proc,
+		    const struct snapshot_options *options, const struct source_picture *picture,
+		    struct snapshot **ret, struct error *err);
 
 /* Counts a problem; equal ones (by the literal what and where) are folded. */
 void build_problem(struct builder *b, const char *what, const char *where);

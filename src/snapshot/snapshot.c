@@ -262,8 +262,8 @@ static bool build_threads_retrying(struct builder *b, struct error *err)
 	for (int attempt = 1;; attempt++) {
 		bool ok = build_threads(b, err);
 
-		if (ok && !stacks_failed(b) && !between_iterations(b))
-			return true;
+		if (b->picture || (ok && !stacks_failed(b) && !between_iterations(b)))
+			return ok; /* a copy stays what it is */
 		if (attempt == TRIES || source_clock(b->py->rd.src) - begin > TRIES_NS)
 			return ok;
 		b->s->retries++;
@@ -343,10 +343,11 @@ static void judge_consistency(struct snapshot *s)
 		s->consistency = s->retries ? SNAP_REPAIRED : SNAP_CONSISTENT;
 }
 
-bool snapshot_take(struct python *py, const struct process *proc,
-		   const struct snapshot_options *options, struct snapshot **ret, struct error *err)
+bool build_snapshot(struct python *py, const struct process *proc,
+		    const struct snapshot_options *options, const struct source_picture *picture,
+		    struct snapshot **ret, struct error *err)
 {
-	struct builder b = {.py = py, .proc = proc};
+	struct builder b = {.py = py, .proc = proc, .picture = picture};
 	size_t max = options->max_tasks ? options->max_tasks : SNAP_MAX_TASKS;
 	uint64_t begin = source_clock(py->rd.src);
 

@@ -124,6 +124,10 @@ bool build_threads(struct builder *b, struct error *err)
 	}
 	b->s->clock_ns = source_clock(b->py->rd.src);
 	b->s->wall_ns = source_wall_clock(b->py->rd.src);
+	if (b->picture) {
+		b->s->wall_ns -= b->s->clock_ns - b->picture->clock_ns;
+		b->s->clock_ns = b->picture->clock_ns;
+	}
 	return true;
 }
 

@@ -349,6 +349,15 @@ static void test_save_is_of_one(void **state)
 	assert_ends("--save x 1 2", 2, "--save takes one process, not 2");
 }
 
+static void test_freeze_is_for_processes(void **state)
+{
+	(void)state;
+	assert_true(taken("--freeze 1 2")->freeze);
+	assert_false(taken("1")->freeze);
+	assert_ends("--freeze 1 stall.core", 2, "--freeze stops a process, and 'stall.core'");
+	assert_ends("doctor --freeze 1", 2, "--freeze does not belong");
+}
+
 static void test_labels(void **state)
 {
 	const struct options *o = taken("--label a=b --label k=v=w --label e= 1");
@@ -443,6 +452,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_wrong_values, end),
 		cmocka_unit_test_teardown(test_unknown_options, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
+		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
 		cmocka_unit_test_teardown(test_labels, end),
 		cmocka_unit_test_teardown(test_help, end),
 		cmocka_unit_test_teardown(test_help_is_narrow, end),
