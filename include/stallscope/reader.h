@@ -29,11 +29,25 @@
 #define READER_LOADS_FREE     (UINT64_C(8) << 20)
 #define READER_LOADS_PER_PAGE UINT64_C(2000) /* honest ones need about 100 */
 
+/* A list of what was loaded: pieces of memory in the order of the loads, neighbours joined. */
+struct read_trace {
+	struct read_range {
+		uint64_t addr;
+		uint32_t len;
+	} * v;
+	size_t n, cap;
+	size_t fence; /* ranges before this one are left as they are */
+	bool full;    /* READ_TRACE_MAX was reached: more was loaded */
+};
+
+#define READ_TRACE_MAX (UINT32_C(1) << 24)
+
 struct reader {
 	struct source *src;
-	uint64_t loads;	  /* so far */
-	uint64_t granted; /* in addition to those of pages */
-	bool spent;	  /* too many of them */
+	struct read_trace *trace; /* loads are noted here; NULL: they are not */
+	uint64_t loads;		  /* so far */
+	uint64_t granted;	  /* in addition to those of pages */
+	bool spent;		  /* too many of them */
 	bool failed;
 	bool corrupt;	  /* a check failed, not a load */
 	uint64_t fault;	  /* the first address that failed */
@@ -66,6 +80,10 @@ static inline void rd_grant(struct reader *rd, uint64_t n)
 {
 	rd->granted += n;
 }
+
+/* Of a trace: nothing is noted so far, or nothing any more and its memory is free. */
+void read_trace_clear(struct read_trace *trace);
+void read_trace_deinit(struct read_trace *trace);
 
 /* Puts the failure into err and returns false; forgets it, so that the reader can be used on. */
 bool rd_error(struct reader *rd, struct error *err);

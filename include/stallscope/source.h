@@ -139,6 +139,16 @@ bool source_freeze(struct source *src, const int32_t *tids, size_t n, struct sou
 /* Pages read since source_freeze() of the running target; 0 in a look without it. */
 uint64_t source_late_pages(const struct source *src);
 
+/* What is at addr now, without remembering it; of a core as ever. False: it cannot be read. */
+bool source_now(struct source *src, uint64_t addr, void *buf, size_t len);
+
+/*
+ * What another source of the same target has of [addr, addr + len), which it has read already, is
+ * from now on what this look has of it too. Of a page that this look does not have yet all is
+ * taken.
+ */
+void source_adopt(struct source *src, struct source *other, uint64_t addr, size_t len);
+
 /*
  * The text of /proc/PID/path ("maps", "task/17/stat", "net/tcp"), or of a directory
  * the names in it, one a line (path ends in '/'), or of a symbolic link its target

@@ -117,36 +117,28 @@ static void keep_page(struct pages *pages, uint64_t page, uint8_t valid)
 	addrmap_put(&pages->index, page, slot);
 }
 
-static void absorb_page(struct pages *older, const struct page_slot *from, const char *data)
+/* only_new: quarters that somebody looked at already stay what they are. */
+static void absorb_page(struct pages *older, const struct page_slot *from, const char *data,
+			bool only_new)
 {
 	uint32_t slot = addrmap_get(&older->index, from->page), one = 1;
+	struct page_slot *to;
 
 	if (slot == ADDRMAP_NONE) {
 		if (!next_slots(older, &slot, &one))
 			return;
-		keep_page(older, from->page, from->valid);
+		keep_page(older, from->page, 0);
 	}
 	if (slot >= NO_SLOT)
 		return;
-	memcpy(slot_data(older, slot), data, SOURCE_PAGE);
-	older->slots[slot].valid = from->valid;
-	older->slots[slot].touched |= from->touched;
-}
-
-/* Quarters of a known page that nobody looked at in the older one. */
-static void absorb_quarters(struct pages *older, const struct page_slot *from, const char *data)
-{
-	uint32_t slot = addrmap_get(&older->index, from->page);
-	uint8_t wanted;
-
-	if (slot >= NO_SLOT)
-		return;
-	wanted = from->touched & from->valid & (uint8_t)~older->slots[slot].touched;
-	for (unsigned q = 0; q < 4; q++)
-		if (wanted >> q & 1)
-			memcpy(slot_data(older, slot) + q * QUARTER, data + q * QUARTER, QUARTER);
-	older->slots[slot].valid |= wanted;
-	older->slots[slot].touched |= wanted;
+	to = &older->slots[slot];
+	for (unsigned q = 0; q < 4; q++) {
+		if (only_new && (to->touched & to->valid) >> q & 1)
+			continue;
+		memcpy(slot_data(older, slot) + q * QUARTER, data + q * QUARTER, QUARTER);
+		to->valid = (uint8_t)((to->valid & ~(1u << q)) | (from->valid & 1u << q));
+	}
+	to->touched |= from->touched;
 }
 
 void pages_absorb(struct pages *older, const struct pages *newer, bool only_new)
@@ -154,12 +146,8 @@ void pages_absorb(struct pages *older, const struct pages *newer, bool only_new)
 	for (uint32_t i = 0; i < newer->n_slots; i++) {
 		const struct page_slot *slot = &newer->slots[i];
 
-		if (slot->page == NO_PAGE || !slot->touched)
-			continue;
-		if (only_new && pages_has(older, slot->page))
-			absorb_quarters(older, slot, slot_data(newer, i));
-		else
-			absorb_page(older, slot, slot_data(newer, i));
+		if (slot->page != NO_PAGE && slot->touched)
+			absorb_page(older, slot, slot_data(newer, i), only_new);
 	}
 }
 
@@ -195,6 +183,25 @@ void pages_used(const struct pages *pages, uint64_t *out, size_t *n)
 	for (uint32_t i = 0; i < pages->n_slots; i++)
 		if (pages->slots[i].page != NO_PAGE && pages->slots[i].touched)
 			out[(*n)++] = pages->slots[i].page;
+}
+
+/* ---- of another look ------------------------------------------------------------------------ */
+
+void pages_take(struct pages *pages, const struct pages *other, uint64_t page)
+{
+	uint32_t slot = addrmap_get(&other->index, page);
+
+	if (slot < NO_SLOT)
+		absorb_page(pages, &other->slots[slot], slot_data(other, slot), false);
+}
+
+void pages_patch(struct pages *pages, uint64_t addr, const void *data, size_t len)
+{
+	uint32_t slot = addrmap_get(&pages->index, addr / SOURCE_PAGE);
+	uint8_t quarters = pages_quarters(addr % SOURCE_PAGE, len);
+
+	if (slot < NO_SLOT && !(quarters & ~pages->slots[slot].valid))
+		memcpy(slot_data(pages, slot) + addr % SOURCE_PAGE, data, len);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */

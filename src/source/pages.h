@@ -57,6 +57,12 @@ void pages_forget(struct pages *pages);
  */
 void pages_absorb(struct pages *older, const struct pages *newer, bool only_new);
 
+/* Takes one page over from other pages that have it, as a whole. */
+void pages_take(struct pages *pages, const struct pages *other, uint64_t page);
+
+/* Puts len bytes within one page in place of what is there, if that can be read at all. */
+void pages_patch(struct pages *pages, uint64_t addr, const void *data, size_t len);
+
 /* True when the page is known: readable or not. */
 bool pages_has(const struct pages *pages, uint64_t page);
 

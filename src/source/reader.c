@@ -2,7 +2,10 @@
 #include "stallscope/reader.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "stallscope/arena.h"
 
 #define USER_SPACE_END (UINT64_C(1) << 47)
 
@@ -35,6 +38,53 @@ bool rd_spend(struct reader *rd, uint64_t n)
 	return !rd->spent;
 }
 
+/*
+ * Fields of one object are loaded one after another, and some of them twice: it is enough to look
+ * back a little.
+ */
+static bool join_range(struct read_trace *trace, uint64_t addr, uint64_t end)
+{
+	static const size_t back = 6;
+
+	for (size_t i = trace->n; i-- > trace->fence && trace->n - i <= back;) {
+		struct read_range *r = &trace->v[i];
+		uint64_t begin = addr < r->addr ? addr : r->addr;
+		uint64_t last = end > r->addr + r->len ? end : r->addr + r->len;
+
+		if (addr > r->addr + r->len || end < r->addr || last - begin > SOURCE_PAGE)
+			continue;
+		*r = (struct read_range){begin, (uint32_t)(last - begin)};
+		return true;
+	}
+	return false;
+}
+
+static void trace_load(struct read_trace *trace, uint64_t addr, size_t len)
+{
+	uint64_t end;
+
+	if (!len || len > SOURCE_MAX_READ || __builtin_add_overflow(addr, len, &end) ||
+	    join_range(trace, addr, end))
+		return;
+	if (trace->n == READ_TRACE_MAX)
+		trace->full = true;
+	else
+		*array_push(&trace->v, &trace->n, &trace->cap) =
+			(struct read_range){addr, (uint32_t)len};
+}
+
+void read_trace_clear(struct read_trace *trace)
+{
+	trace->n = trace->fence = 0;
+	trace->full = false;
+}
+
+void read_trace_deinit(struct read_trace *trace)
+{
+	free(trace->v);
+	*trace = (struct read_trace){0};
+}
+
 void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 {
 	struct error err;
@@ -42,8 +92,11 @@ void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 	if (!rd_spend(rd, 1))
 		rd_corrupt(rd, addr, "more links than an honest process has, seen last");
 	if (!rd->failed) {
-		if (source_read(rd->src, addr, buf, len, &err))
+		if (source_read(rd->src, addr, buf, len, &err)) {
+			if (rd->trace)
+				trace_load(rd->trace, addr, len);
 			return;
+		}
 		set_fault(rd, err.address);
 	}
 	memset(buf, 0, len);
@@ -55,7 +108,7 @@ void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 		const void *at = NULL;                                  \
 		type value;                                             \
                                                                         \
-		if (!rd->failed && rd_spend(rd, 1))                     \
+		if (!rd->failed && !rd->trace && rd_spend(rd, 1))       \
 			at = source_peek(rd->src, addr, sizeof(value)); \
 		if (at)                                                 \
 			memcpy(&value, at, sizeof(value));              \

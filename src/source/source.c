@@ -202,6 +202,40 @@ void source_reread(struct source *src, uint64_t addr, size_t len)
 	}
 }
 
+bool source_now(struct source *src, uint64_t addr, void *buf, size_t len)
+{
+	struct backend *b = src->backend;
+
+	if (b->ops->recorded)
+		return source_read(src, addr, buf, len, NULL);
+	b->stats.system_calls++;
+	if (b->ops->read(b->self, addr, buf, len) != (ssize_t)len)
+		return false;
+	b->stats.bytes_read += len;
+	return true;
+}
+
+void source_adopt(struct source *src, struct source *other, uint64_t addr, size_t len)
+{
+	char piece[SOURCE_PAGE];
+
+	if (__builtin_add_overflow(addr, len, &(uint64_t){0}))
+		return;
+	for (size_t n; len; addr += n, len -= n) {
+		uint64_t page = addr / SOURCE_PAGE;
+		struct pages *into = pages_for(src, page);
+
+		n = SOURCE_PAGE - addr % SOURCE_PAGE;
+		n = n < len ? n : len;
+		if (!source_read(other, addr, piece, n, NULL))
+			continue;
+		if (pages_has(into, page))
+			pages_patch(into, addr, piece, n);
+		else
+			pages_take(into, pages_for(other, page), page);
+	}
+}
+
 /* ---- what moves ---------------------------------------------------------------------------- */
 
 #define NOTE_MOVED "moved"
@@ -230,17 +264,11 @@ static bool moved_then(const struct source *src, uint64_t addr)
 static bool is_as_known(struct source *src, uint64_t addr, size_t len)
 {
 	char now[SOURCE_PAGE], known[SOURCE_PAGE];
-	struct backend *b = src->backend;
 
 	if (pages_in_picture(&src->pages, addr / SOURCE_PAGE))
 		return true;
-	if (len > sizeof(now) || !source_read(src, addr, known, len, NULL))
-		return false;
-	b->stats.system_calls++;
-	if (b->ops->read(b->self, addr, now, len) != (ssize_t)len)
-		return false;
-	b->stats.bytes_read += len;
-	return !memcmp(now, known, len);
+	return len <= sizeof(now) && source_read(src, addr, known, len, NULL) &&
+	       source_now(src, addr, now, len) && !memcmp(now, known, len);
 }
 
 /* The last answer counts: what was asked again is asked once of the recording. */

@@ -46,6 +46,48 @@ static void test_types(void **state)
 	source_close(src);
 }
 
+static void assert_range(const struct read_trace *trace, size_t i, uint64_t addr, uint32_t len)
+{
+	assert_true(i < trace->n);
+	assert_int_equal(trace->v[i].addr, addr);
+	assert_int_equal(trace->v[i].len, len);
+}
+
+/* Loads of neighbours are one range, up to the fence; loads that fail are none. */
+static void test_trace(void **state)
+{
+	struct source *src = open_bytes("", 0);
+	struct reader rd = READER(src);
+	struct read_trace trace = {0};
+
+	(void)state;
+	rd_u64(&rd, HERE + 512);
+	rd.trace = &trace;
+	rd_u64(&rd, HERE + 8);
+	rd_u32(&rd, HERE + 16);
+	rd_u64(&rd, HERE + 100);
+	rd_u64(&rd, HERE);
+	rd_u8(&rd, HERE + 19);
+	assert_int_equal(trace.n, 2);
+	assert_range(&trace, 0, HERE, 20);
+	assert_range(&trace, 1, HERE + 100, 8);
+	trace.fence = trace.n;
+	rd_u64(&rd, HERE + 108);
+	rd_u64(&rd, HERE + PAGE);
+	rd_take(&rd);
+	assert_int_equal(trace.n, 3);
+	assert_range(&trace, 2, HERE + 108, 8);
+	for (uint64_t i = 0; i < 20; i++)
+		rd_u16(&rd, HERE + 200 + 8 * i);
+	assert_int_equal(trace.n, 23);
+	read_trace_clear(&trace);
+	rd_u64(&rd, HERE);
+	assert_int_equal(trace.n, 1);
+	assert_false(trace.full);
+	read_trace_deinit(&trace);
+	source_close(src);
+}
+
 /* The first failure stays; loads after it give zeros and do not touch the target. */
 static void test_first_fault(void **state)
 {
@@ -183,9 +225,13 @@ static void test_loads_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_types),	 cmocka_unit_test(test_first_fault),
-		cmocka_unit_test(test_pointers), cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_gone),	 cmocka_unit_test(test_loads_are_bounded),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_first_fault),
+		cmocka_unit_test(test_pointers),
+		cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_loads_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,42 @@ static void test_again(void **state)
 }
 
 /* Memory is kept from look to look, and nothing else. */
+/* A look is made of what another source found later, piece by piece. */
+static void test_adopt(void **state)
+{
+	struct source *src = open_pages(3), *later = source_again(src);
+	char *memory = fake->segments[0].data;
+	uint64_t word, ones = UINT64_MAX;
+
+	(void)state;
+	assert_word(src, HERE + 8);
+	assert_word(src, HERE + PAGE);
+	for (size_t i = 0; i < 3; i++)
+		memset(memory + i * PAGE, 0xff, 64);
+	assert_true(source_now(src, HERE, &word, sizeof(word)));
+	assert_int_equal(word, ones); /* and it is not remembered */
+	assert_word(src, HERE);
+	source_adopt(src, later, HERE + 8, 8);
+	source_adopt(src, later, HERE + PAGE - 8, 16);
+	source_adopt(src, later, HERE + 2 * PAGE, 8); /* a page that the look has not */
+	assert_word(src, HERE);
+	assert_word(src, HERE + 16);
+	assert_word(src, HERE + PAGE + 8);
+	memset(memory, 0, 3 * PAGE);
+	for (size_t i = 0; i < 3; i++) {
+		uint64_t at = HERE + (i ? i * PAGE : 8);
+
+		assert_true(source_read(src, at, &word, sizeof(word), NULL));
+		assert_int_equal(word, ones);
+	}
+	assert_word(src, HERE + 2 * PAGE + 64);
+	source_adopt(src, later, HERE + 3 * PAGE, 8); /* there is no such page */
+	source_adopt(src, later, UINT64_MAX - 4, 8);
+	assert_false(source_now(src, HERE + 3 * PAGE, &word, sizeof(word)));
+	source_close(later);
+	source_close(src);
+}
+
 static void test_many_looks(void **state)
 {
 	struct source *src = open_pages(600);
@@ -470,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_lost_and_cut_texts),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_many_looks),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_pin),
