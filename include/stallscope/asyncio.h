@@ -152,6 +152,24 @@ bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t 
 	       const struct aio_modules *mods, const struct py_thread *threads, size_t n_threads,
 	       size_t max, struct aio_task_list *list, struct error *err);
 
+/*
+ * Words that are written whenever a task is made or ends, or a callback is queued or taken: those
+ * of sets, lists, the ready queue and the timers. While they are the same, so are the tasks, but
+ * for the one that runs.
+ */
+struct aio_mark {
+	uint64_t addr;
+	size_t len;
+};
+
+#define AIO_MARKS 64u
+
+/* At most AIO_MARKS into marks, their number is the result. */
+size_t aio_tasks_marks(struct python *py, const struct py_interpreter *interp, uint32_t index,
+		       const struct aio_modules *mods, const struct py_thread *threads,
+		       size_t n_threads, struct aio_mark *marks);
+size_t aio_loop_marks(struct python *py, const struct aio_loop *loop, struct aio_mark *marks);
+
 /* Where the tasks of one thread can be counted cheaply; found once, read at each light look. */
 struct aio_counters {
 	uint64_t set;	  /* of the WeakSet; 0 where tasks are in a list */

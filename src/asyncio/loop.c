@@ -76,22 +76,54 @@ static double first_time(struct python *py, uint64_t item, const struct timer_sl
 	return 0;
 }
 
+struct timer {
+	uint64_t handle;
+	bool cancelled;
+	double at;
+};
+
+static bool read_timer(struct python *py, uint64_t item, const struct timer_slots *slots,
+		       struct timer *ret)
+{
+	uint64_t cancelled, when;
+
+	ret->handle = rd_ptr(&py->rd, item);
+	cancelled = slots->cancelled ? rd_u64(&py->rd, ret->handle + slots->cancelled) : 0;
+	ret->cancelled = cancelled && py_bool(py, cancelled);
+	when = rd_u64(&py->rd, ret->handle + slots->when);
+	return when && !py->rd.failed && py_number(py, when, &ret->at) && isfinite(ret->at);
+}
+
+/* A timer that ran while the heap was read left its place to another, or none. */
+static bool read_timer_again(struct python *py, uint64_t item, struct timer_slots *slots,
+			     struct timer *ret)
+{
+	static const size_t handle_size = 128;
+
+	if (!py->rd.failed || !slots->checks)
+		return false;
+	slots->checks--;
+	rd_take(&py->rd);
+	source_reread(py->rd.src, item, 8);
+	source_reread(py->rd.src, rd_u64(&py->rd, item), handle_size);
+	return read_timer(py, item, slots, ret) || (rd_take(&py->rd) && false);
+}
+
 static void count_timer(struct python *py, uint64_t item, struct timer_slots *slots, double now,
 			bool first, struct aio_loop *loop)
 {
-	uint64_t handle = rd_ptr(&py->rd, item);
-	uint64_t cancelled = slots->cancelled ? rd_u64(&py->rd, handle + slots->cancelled) : 0;
-	uint64_t when = rd_u64(&py->rd, handle + slots->when);
+	struct timer t;
 	double at;
 
-	if (!when || py->rd.failed || !py_number(py, when, &at) || !isfinite(at))
+	if (!read_timer(py, item, slots, &t) && !read_timer_again(py, item, slots, &t))
 		return;
+	at = t.at;
 	if (now - at > loop->worst_late && slots->checks &&
-	    (slots->checks--, !timer_stays(py, item, handle, slots->when, at)))
+	    (slots->checks--, !timer_stays(py, item, t.handle, slots->when, at)))
 		return;
 	if (first)
 		loop->first_when = first_time(py, item, slots);
-	if (cancelled && py_bool(py, cancelled))
+	if (t.cancelled)
 		return;
 	if (!loop->have_next || at < loop->next_when)
 		loop->next_when = at;
@@ -100,17 +132,26 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 		loop->timers_late++;
 		if (now - at > loop->worst_late) {
 			loop->worst_late = now - at;
-			loop->worst_timer = handle;
+			loop->worst_timer = t.handle;
 		}
 	}
 }
 
+static void forget_timers(struct aio_loop *loop)
+{
+	loop->timers_late = 0;
+	loop->have_next = false;
+	loop->worst_late = 0;
+	loop->worst_timer = 0;
+}
+
 /* _scheduled is a heap of TimerHandles: all are counted, slot 0 is the earliest. */
-static void read_timers(struct python *py, uint64_t list, double now, struct aio_loop *loop)
+static void read_heap(struct python *py, uint64_t list, double now, struct aio_loop *loop)
 {
 	uint64_t n, items = py_list_items(py, list, &n);
 	struct timer_slots slots = {0};
 
+	forget_timers(loop);
 	if (py->rd.failed)
 		return;
 	loop->timers = (int64_t)n;
@@ -122,6 +163,27 @@ static void read_timers(struct python *py, uint64_t list, double now, struct aio
 	prefetch_pointers(py, items, n, 0, 64);
 	for (uint64_t i = 0; i < n && !py->rd.failed; i++)
 		count_timer(py, items + 8 * i, &slots, now, i == 0, loop);
+}
+
+/* The heap is another array when it grew, and another handle is on its top all the time. */
+static void read_timers(struct python *py, uint64_t list, double now, struct aio_loop *loop)
+{
+	static const size_t handle_size = 128;
+	static const unsigned tries = 8;
+	uint64_t items, n;
+
+	for (unsigned i = 0; i < tries; i++) {
+		if (i)
+			rd_take(&py->rd);
+		read_heap(py, list, now, loop);
+		if (!py->rd.failed || i + 1 == tries)
+			return;
+		rd_take(&py->rd);
+		source_reread(py->rd.src, list, AT(0, LIST_ITEMS) + 8);
+		items = py_list_items(py, list, &n);
+		source_reread(py->rd.src, items, 8);
+		source_reread(py->rd.src, rd_u64(&py->rd, items), handle_size);
+	}
 }
 
 /* SimpleQueue: a list and a position up to 3.12, a ring buffer that counts from 3.13 on. */
@@ -210,7 +272,6 @@ bool aio_loop_read(struct python *py, uint64_t address, double now, struct aio_l
 	}
 	if (v[1]) {
 		ret->scheduled = v[1];
-		ret->timers_late = 0;
 		read_timers(py, v[1], now, ret);
 	}
 	read_selector(py, v[2], ret);

@@ -22,9 +22,8 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 	       (str_ends_with(code->file, "asyncio/base_events.py") || is_nest(code));
 }
 
-#define VARIABLES 48u /* of _run_once, more than there are */
-#define OBJECT	  32u /* bytes of an int or a float that are read */
-#define TRIES	  16  /* a callback is hardly shorter than one of them */
+#define OBJECT 32u /* bytes of an int or a float that are read */
+#define TRIES  16  /* a callback is hardly shorter than one of them */
 
 static bool slot_unchanged(struct python *py, const struct py_frame *frame, const char *name)
 {
@@ -94,6 +93,23 @@ static void read_batch(struct python *py, const struct py_frame *frame, struct a
 		run->index = (int64_t)index;
 }
 
+/*
+ * The frames of what the loop calls lie right behind its variables (3.11+), and were read before:
+ * only its own are read again.
+ */
+static void reread_variables(struct python *py, const struct py_frame *frame)
+{
+	static const char *const names[] = {"self", "timeout", "end_time", "ntodo",
+					    "i",    "handle",  "t0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		uint64_t slot = python_local_slot(py, frame, names[i]);
+
+		if (slot)
+			source_reread(py->rd.src, slot, 8);
+	}
+}
+
 /* All of it is of one turn: end_time is another object in the next one. */
 bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_run *ret)
 {
@@ -115,7 +131,7 @@ bool aio_run_read(struct python *py, const struct py_frame *frame, struct aio_ru
 			*ret = run;
 			return true;
 		}
-		source_reread(py->rd.src, frame->locals, VARIABLES * sizeof(uint64_t));
+		reread_variables(py, frame);
 	}
 	return false;
 }

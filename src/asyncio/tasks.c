@@ -91,49 +91,88 @@ static void collect(struct collector *c, uint64_t task)
 	*array_push(&c->list->v, &c->list->n, &c->cap) = task;
 }
 
-/* The objects that the weak references in a set point to, read in one batch each. */
-static void prefetch_set(struct python *py, uint64_t set, size_t len)
-{
-	struct py_iter it;
-	uint64_t key, value, *addrs = NULL;
-	size_t n = 0, cap = 0;
+static const char set_changed[] = "the set of tasks changed while it was read";
 
-	if (!py_set_begin(py, set, &it) || it.n < 32)
-		return;
+/* fill, used, mask and table of a set stand together (Include/cpython/setobject.h). */
+static void set_words(const struct python *py, uint64_t set, uint64_t *at, size_t *len)
+{
+	*at = AT(set, SET_FILL);
+	*len = AT(set, SET_TABLE) + 8 - *at;
+}
+
+/*
+ * The keys of a set, freed by the caller. Its table moves when it grows, and is filled anew while
+ * it already is the set's (set_table_resize() in Objects/setobject.c): the number of keys must be
+ * what the set says, give or take what came and went while the table was read, else not *whole.
+ */
+static uint64_t *set_keys(struct python *py, uint64_t set, size_t *n, bool *whole)
+{
+	enum { FILL, USED, MASK, TABLE, WORDS };
+	uint64_t key, value, *keys = NULL, was[WORDS], is[WORDS], at, slack;
+	struct py_iter it;
+	size_t cap = 0, len;
+
+	*n = 0;
+	*whole = true;
+	set_words(py, set, &at, &len);
+	if (len != sizeof(was)) {
+		rd_corrupt(&py->rd, set, "a set of another layout");
+		return NULL;
+	}
+	rd_bytes(&py->rd, at, was, sizeof(was));
+	if (!py_set_begin(py, set, &it))
+		return NULL;
+	source_prefetch(py->rd.src, &(uint64_t){it.entries}, 1, it.n * it.stride);
 	while (py_iter_next(py, &it, &key, &value))
-		*array_push(&addrs, &n, &cap) = key;
-	source_prefetch(py->rd.src, addrs, n, len);
-	free(addrs);
+		*array_push(&keys, n, &cap) = key;
+	if (py->rd.failed || !source_now(py->rd.src, at, is, sizeof(is)))
+		return keys;
+	slack = (uint64_t)llabs((long long)(is[FILL] - was[FILL])) +
+		(uint64_t)llabs((long long)(is[USED] - was[USED]));
+	*whole = is[MASK] == was[MASK] && is[TABLE] == was[TABLE] && *n + slack >= is[USED] &&
+		 *n <= is[USED] + slack;
+	return keys;
 }
 
 static void collect_weakset(struct python *py, uint64_t weakset, struct collector *c)
 {
 	static const char *const names[] = {"data"};
-	uint64_t set, ref, none;
-	struct py_iter it;
+	uint64_t set, *refs, *sorted;
+	bool whole;
+	size_t n;
 
 	if (!weakset || !py_attrs(py, weakset, names, 1, &set) || !set)
 		return;
-	prefetch_set(py, set, 32);
-	if (!py_set_begin(py, set, &it))
-		return;
-	while (py_iter_next(py, &it, &ref, &none) && !c->list->truncated) {
-		uint64_t task = rd_u64(&py->rd, AT(ref, WEAKREF_OBJECT));
+	refs = set_keys(py, set, &n, &whole);
+	sorted = mem_alloc((n + 1) * sizeof(*sorted));
+	memcpy(sorted, n ? refs : sorted, n * sizeof(*sorted));
+	source_prefetch(py->rd.src, sorted, n, 32);
+	free(sorted);
+	for (size_t i = 0; i < n && !py->rd.failed && !c->list->truncated; i++) {
+		uint64_t task = rd_u64(&py->rd, AT(refs[i], WEAKREF_OBJECT));
 
 		if (task && !py->rd.failed && !py_is_none(py, task))
 			collect(c, task);
 	}
+	if (!whole)
+		rd_corrupt(&py->rd, set, set_changed);
+	free(refs);
 }
 
 static void collect_set(struct python *py, uint64_t set, struct collector *c)
 {
-	struct py_iter it;
-	uint64_t task, none;
+	uint64_t *tasks;
+	bool whole;
+	size_t n;
 
-	if (!set || strcmp(py_object_type_name(py, set), "set") != 0 || !py_set_begin(py, set, &it))
+	if (!set || strcmp(py_object_type_name(py, set), "set") != 0)
 		return;
-	while (py_iter_next(py, &it, &task, &none) && !c->list->truncated)
-		collect(c, task);
+	tasks = set_keys(py, set, &n, &whole);
+	for (size_t i = 0; i < n && !py->rd.failed && !c->list->truncated; i++)
+		collect(c, tasks[i]);
+	if (!whole)
+		rd_corrupt(&py->rd, set, set_changed);
+	free(tasks);
 }
 
 /* 3.14+: a circular list of nodes inside the tasks (Include/internal/pycore_llist.h). */
@@ -173,6 +212,55 @@ bool aio_tasks(struct python *py, const struct py_interpreter *interp, uint32_t 
 		if (threads[i].interpreter == index)
 			collect_list(py, AT(threads[i].tstate, TS_TASKS_HEAD), &c);
 	return py->rd.failed ? rd_error(&py->rd, err) : true;
+}
+
+static void mark(struct aio_mark *marks, size_t *n, uint64_t addr, size_t len)
+{
+	if (*n < AIO_MARKS)
+		marks[(*n)++] = (struct aio_mark){addr, len};
+}
+
+static void mark_set(struct python *py, struct aio_mark *marks, size_t *n, uint64_t set)
+{
+	uint64_t at;
+	size_t len;
+
+	set_words(py, set, &at, &len);
+	mark(marks, n, at, len);
+}
+
+size_t aio_tasks_marks(struct python *py, const struct py_interpreter *interp, uint32_t index,
+		       const struct aio_modules *mods, const struct py_thread *threads,
+		       size_t n_threads, struct aio_mark *marks)
+{
+	static const char *const names[] = {"data"};
+	static const size_t links = 16;
+	uint64_t set;
+	size_t n = 0;
+
+	if (mods->all_tasks && py_attrs(py, mods->all_tasks, names, 1, &set) && set)
+		mark_set(py, marks, &n, set);
+	if (mods->eager_tasks)
+		mark_set(py, marks, &n, mods->eager_tasks);
+	if (HAS(IS_TASKS_HEAD))
+		mark(marks, &n, AT(interp->address, IS_TASKS_HEAD), links);
+	for (size_t i = 0; HAS(TS_TASKS_HEAD) && i < n_threads; i++)
+		if (threads[i].interpreter == index && threads[i].running_loop)
+			mark(marks, &n, AT(threads[i].tstate, TS_TASKS_HEAD), links);
+	rd_take(&py->rd);
+	return n;
+}
+
+size_t aio_loop_marks(struct python *py, const struct aio_loop *loop, struct aio_mark *marks)
+{
+	static const size_t size = 8; /* ob_size is the word before what follows the head */
+	size_t n = 0;
+
+	if (loop->ready_queue) /* ob_size, both blocks, both indices */
+		mark(marks, &n, AT(loop->ready_queue, DEQUE_LEFTBLOCK) - size, 5 * 8);
+	if (loop->scheduled)
+		mark(marks, &n, AT(loop->scheduled, LIST_ITEMS) - size, 2 * 8);
+	return n;
 }
 
 /* ---- one task
