@@ -107,6 +107,7 @@ struct snap_task {
 	bool have_age, age_is_lower;
 	int64_t age_ns;	     /* since it waits; lower: at least that long */
 	bool age_unverified; /* read while the loop may have turned: for snapshot_ages() */
+	bool untimed;	     /* its memory is not of the moment of its timer's: no left_s */
 	bool torn;	     /* changed while it was read: parts may be missing */
 	bool under_retry;
 	enum snap_waker waker;
@@ -292,6 +293,8 @@ struct snapshot {
 	struct snap_freeze freeze; /* for how long: stats.paused_ns */
 	enum snap_consistency consistency;
 	uint32_t retries;
+	bool settled;	/* the tasks moved while they were read, and were read until they held */
+	bool list_torn; /* ... but their list never did */
 	const struct process *process;
 	int32_t *children; /* pids of child processes; unknown without have_children */
 	size_t n_children;
@@ -354,6 +357,14 @@ void snapshot_ages(struct snapshot *snap);
 /* The series as a note for source_save(), and back. */
 void snapshot_looks_write(const struct snapshot *snap, struct strbuf *out);
 bool snapshot_looks_read(struct snapshot *snap, const struct strbuf *text);
+
+/*
+ * How often was read again, and the tasks that a look at a moving target settled on, as a note;
+ * nothing for one that held still.
+ */
+void snapshot_tasks_write(const struct snapshot *snap, struct strbuf *out);
+
+#define SNAP_NOTE_TASKS "tasks" /* its name: a replay takes the tasks from it */
 
 void snapshot_destroy(struct snapshot *snap);
 

@@ -71,6 +71,8 @@ void source_close(struct source *src);
  */
 void source_pin(struct source *src);
 
+bool source_is_pinned(const struct source *src);
+
 /*
  * What a light look through another source of the same target read is to be saved too, like the
  * memory of looks that are forgotten: what was learned there once is not asked again.
@@ -139,7 +141,10 @@ bool source_freeze(struct source *src, const int32_t *tids, size_t n, struct sou
 /* Pages read since source_freeze() of the running target; 0 in a look without it. */
 uint64_t source_late_pages(const struct source *src);
 
-/* What is at addr now, without remembering it; of a core as ever. False: it cannot be read. */
+/*
+ * What is at addr now, without remembering it; of a core or a picture as ever. False: it cannot be
+ * read.
+ */
 bool source_now(struct source *src, uint64_t addr, void *buf, size_t len);
 
 /*

@@ -143,16 +143,18 @@ static void fetch_source(struct look *k)
 
 static bool save(const struct look *k, struct error *err)
 {
-	cleanup_strbuf struct strbuf looks = STRBUF_INIT;
-	struct source_note notes[2];
+	cleanup_strbuf struct strbuf looks = STRBUF_INIT, tasks = STRBUF_INIT;
+	struct source_note notes[3];
 
 	if (!k->o->save)
 		return true;
 	snapshot_looks_write(k->snap, &looks);
+	snapshot_tasks_write(k->snap, &tasks);
 	notes[0] = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
 	notes[1] = (struct source_note){NOTE_HOST, k->host.data, k->host.len};
+	notes[2] = (struct source_note){SNAP_NOTE_TASKS, tasks.data, tasks.len};
 	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, notes,
-			   ARRAY_SIZE(notes), err);
+			   tasks.len ? 3 : 2, err);
 }
 
 /* A recording brings its series of looks along. */

@@ -39,6 +39,19 @@ struct builder {
 	const char **strings;
 	size_t n_strings, strings_cap;
 
+	struct read_trace before; /* what threads and loops were made of */
+	bool main_slept;	  /* the main thread did before they were read */
+	uint64_t main_slices;	  /* of CPU, that it had had by then */
+	struct build_mark {	  /* words that change when tasks do */
+		struct aio_mark at;
+		bool known;
+		char was[40];
+	} * marks;
+	size_t n_marks, marks_cap;
+	struct addrmap torn_map;    /* tasks that did not settle */
+	struct addrmap untimed_map; /* ... of which it is not known when their sleep ends */
+	size_t unreadable;	    /* of a recorded look: tasks that are not in its list */
+
 	struct addrmap what_map;       /* code that tasks wait in -> what that is called, strings */
 	struct addrmap no_timeout_map; /* places in code that have no timeout around them */
 	struct addrmap resource_map;   /* address -> index into s->resources */
@@ -54,10 +67,15 @@ struct builder {
 	size_t resources_cap, awaiters_cap, callbacks_cap;
 };
 
-/* One look, at the running process or at a picture; the body of snapshot_take(). */
+/* One look, at the running process or at a picture. */
 bool build_snapshot(struct python *py, const struct process *proc,
 		    const struct snapshot_options *options, const struct source_picture *picture,
 		    struct snapshot **ret, struct error *err);
+
+/* A look at the running process, and further ones as long as it moves too much for one. */
+bool build_settled(struct python *py, const struct process *proc,
+		   const struct snapshot_options *options, struct snapshot **ret,
+		   struct error *err);
 
 /* Counts a problem; equal ones (by the literal what and where) are folded. */
 void build_problem(struct builder *b, const char *what, const char *where);
@@ -125,6 +143,39 @@ void build_owners(struct builder *b, size_t first, size_t n);
 
 /* What is known when all have been asked: futures that tasks will set. */
 void build_awaited(struct builder *b);
+
+/* Adds the addresses of all tasks to the list; false when it is not certain that these are all. */
+bool collect_tasks(struct builder *b, size_t max, struct aio_task_list *list);
+
+/* By loop, the address of the task that runs; freed by the caller. */
+uint64_t *build_current(struct builder *b);
+
+/* Adds these tasks, which are sorted, as the present source has them; the others are counted. */
+void build_some_tasks(struct builder *b, const uint64_t *tasks, size_t n, const uint64_t *current);
+
+/* Puts tasks that were added in parts in the order of their addresses. */
+void build_order_tasks(struct builder *b);
+
+/*
+ * Whether any task may have changed since settle_begin(), which comes before all other reading
+ * (moved.c).
+ */
+void settle_begin(struct builder *b);
+void settle_remember(struct builder *b); /* before the tasks are read */
+bool settle_moved(struct builder *b);
+
+/* Each loop is in the same callback, or in the same wait, as when it was read. */
+bool settle_runs_hold(struct builder *b);
+
+/*
+ * Reads each task whole, at one moment of its life, and adds it: true. Those that did not settle
+ * are torn. In a look that is to be saved, its memory becomes that of all these tasks instead, the
+ * list that of those that live, and they are to be added from there: false.
+ */
+bool settle_tasks(struct builder *b, size_t max, struct aio_task_list *list);
+
+/* The list that a recorded look settled on; false when it needed none (settle_text.c). */
+bool settle_recorded(struct builder *b, size_t max, struct aio_task_list *list);
 
 /* Counts a task as a waiter of a primitive or stream, and gives its index. */
 uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool stream);

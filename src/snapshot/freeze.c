@@ -129,7 +129,7 @@ static void look_without(struct python *py, const struct process *proc,
 
 	source_forget(py->rd.src);
 	python_new_look(py, py->rd.src);
-	if (!build_snapshot(py, proc, options, NULL, &next, err))
+	if (!build_settled(py, proc, options, &next, err))
 		return;
 	next->retries += (*s)->retries + 1;
 	snapshot_destroy(*s);
@@ -180,7 +180,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 		source_forget(py->rd.src);
 		python_new_look(py, py->rd.src);
 	}
-	if (!build_snapshot(py, proc, options, NULL, &s, err))
+	if (!build_settled(py, proc, options, &s, err))
 		return false;
 	if (options->freeze)
 		freeze(py, proc, options, &s);

@@ -100,8 +100,8 @@ static void search_frame(struct builder *b, struct search *search, uint32_t task
 	struct py_frame frame;
 	size_t n, locals;
 
-	if (!python_frame(b->py, f->address, &frame)) {
-		rd_take(&b->py->rd);
+	if (!python_frame(b->py, f->address, &frame) || frame.instr != f->instr) {
+		rd_take(&b->py->rd); /* it has moved on since */
 		return;
 	}
 	n = python_slots(b->py, &frame, &locals);

@@ -2,9 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "builder.h"
 
+#define LOOKS	 5	   /* at all of it, when tasks tore */
 #define TRIES	 12	   /* whole retries of threads and loops when the target moved under us */
 #define TRIES_NS 500000000 /* of thousands of threads, fewer */
 
@@ -229,6 +231,10 @@ static void builder_deinit(struct builder *b)
 	free(b->sleeps);
 	addrmap_deinit(&b->code_map);
 	addrmap_deinit(&b->loop_map);
+	addrmap_deinit(&b->torn_map);
+	addrmap_deinit(&b->untimed_map);
+	read_trace_deinit(&b->before);
+	free(b->marks);
 	addrmap_deinit(&b->place_map);
 	addrmap_deinit(&b->string_map);
 	addrmap_deinit(&b->what_map);
@@ -260,11 +266,17 @@ static bool build_threads_retrying(struct builder *b, struct error *err)
 	uint64_t begin = source_clock(b->py->rd.src);
 
 	for (int attempt = 1;; attempt++) {
-		bool ok = build_threads(b, err);
+		bool ok;
+
+		read_trace_clear(&b->before);
+		b->py->rd.trace = &b->before;
+		settle_begin(b);
+		ok = build_threads(b, err);
 
 		if (b->picture || (ok && !stacks_failed(b) && !between_iterations(b)))
 			return ok; /* a copy stays what it is */
-		if (attempt == TRIES || source_clock(b->py->rd.src) - begin > TRIES_NS)
+		if (attempt == TRIES || source_is_recorded(b->py->rd.src) ||
+		    source_clock(b->py->rd.src) - begin > TRIES_NS)
 			return ok;
 		b->s->retries++;
 		forget_parts(b);
@@ -340,7 +352,7 @@ static void judge_consistency(struct snapshot *s)
 	if (s->tasks_torn || s->n_problems)
 		s->consistency = SNAP_TORN;
 	else
-		s->consistency = s->retries ? SNAP_REPAIRED : SNAP_CONSISTENT;
+		s->consistency = s->retries || s->settled ? SNAP_REPAIRED : SNAP_CONSISTENT;
 }
 
 bool build_snapshot(struct python *py, const struct process *proc,
@@ -356,6 +368,7 @@ bool build_snapshot(struct python *py, const struct process *proc,
 	b.frames = mem_alloc(PY_MAX_FRAMES * sizeof(*b.frames));
 	describe_python(&b);
 	if (!build_threads_retrying(&b, err) || !build_os_threads(&b, err)) {
+		py->rd.trace = NULL;
 		builder_deinit(&b);
 		snapshot_destroy(b.s);
 		return false;
@@ -365,6 +378,7 @@ bool build_snapshot(struct python *py, const struct process *proc,
 	name_threads(&b);
 	build_loops(&b);
 	build_waits(&b);
+	py->rd.trace = NULL;
 	build_tasks(&b, max);
 	build_holders(&b);
 	build_ready(&b);
@@ -378,6 +392,47 @@ bool build_snapshot(struct python *py, const struct process *proc,
 	b.s->stats = source_get_stats(py->rd.src);
 	builder_deinit(&b);
 	*ret = b.s;
+	return true;
+}
+
+/* The tasks went on from where threads and loops were read, so that these no longer fit to them. */
+static bool worth_another(const struct python *py, const struct snapshot *s)
+{
+	return !source_is_recorded(py->rd.src) && s->settled && (s->tasks_torn || s->list_torn);
+}
+
+static void forget_look(struct python *py, uint64_t ns)
+{
+	struct timespec ts = {0, (long)ns};
+
+	nanosleep(&ts, NULL);
+	source_forget(py->rd.src);
+	python_new_look(py, py->rd.src);
+}
+
+bool build_settled(struct python *py, const struct process *proc,
+		   const struct snapshot_options *options, struct snapshot **ret, struct error *err)
+{
+	static const uint64_t enough_ns = TRIES_NS, pause_ns = 200000;
+	uint64_t begin = source_clock(py->rd.src), now = begin;
+	struct snapshot *snap, *next;
+	uint32_t retries;
+
+	if (!build_snapshot(py, proc, options, NULL, &snap, err))
+		return false;
+	for (unsigned i = 1; i < LOOKS && now - begin < enough_ns && worth_another(py, snap); i++) {
+		forget_look(py, pause_ns * i + now % pause_ns);
+		retries = snap->retries + 1;
+		if (!build_snapshot(py, proc, options, NULL, &next, NULL))
+			break;
+		snapshot_destroy(snap);
+		snap = next;
+		snap->retries += retries;
+		now = source_clock(py->rd.src);
+	}
+	judge_consistency(snap);
+	snap->read_ns = source_clock(py->rd.src) - begin;
+	*ret = snap;
 	return true;
 }
 

@@ -128,8 +128,15 @@ static void describe_timer(struct builder *b, const struct py_frame *frame, stru
  */
 void build_verify_sleeps(struct builder *b)
 {
-	bool *moved = mem_zalloc(b->s->n_loops + 1, sizeof(*moved));
-	bool *slept = mem_zalloc(b->s->n_loops + 1, sizeof(*slept));
+	bool *moved, *slept;
+
+	if (b->s->settled) { /* with the task that it belongs to, each was read twice */
+		for (size_t i = 0; i < b->s->n_tasks; i++)
+			b->s->tasks[i].age_unverified &= b->s->tasks[i].torn;
+		return;
+	}
+	moved = mem_zalloc(b->s->n_loops + 1, sizeof(*moved));
+	slept = mem_zalloc(b->s->n_loops + 1, sizeof(*slept));
 
 	for (size_t i = 0; i < b->s->n_loops && b->n_sleeps; i++) {
 		const struct snap_loop *loop = &b->s->loops[i];
@@ -159,7 +166,8 @@ static void describe_times(struct builder *b, const struct aio_link *links, size
 {
 	double now = (double)b->s->clock_ns / 1e9, when;
 
-	if (!b->s->clock_ns || (task->loop != SNAP_NONE && b->s->loops[task->loop].own_clock))
+	if (!b->s->clock_ns || task->untimed ||
+	    (task->loop != SNAP_NONE && b->s->loops[task->loop].own_clock))
 		return;
 	if (wait->kind == AIO_WAIT_TIMER)
 		describe_timer(b, &links[wait->link].frame, task);

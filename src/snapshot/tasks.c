@@ -111,14 +111,30 @@ static const char *task_name(struct builder *b, const struct aio_task *raw)
 	return arena_strndup(&b->s->arena, name.data, name.len);
 }
 
+/*
+ * The loop's current task was read with the threads, or from a dict. When its coroutine does not
+ * run, that has changed since.
+ */
+static bool is_current(struct builder *b, uint32_t index, const struct aio_link *links, size_t n)
+{
+	uint32_t loop = b->s->tasks[index].loop;
+
+	if (loop == SNAP_NONE || b->s->loops[loop].current_task != index)
+		return false;
+	if (!b->s->settled || !n || links[0].kind != AIO_LINK_FRAME || links[0].running)
+		return true;
+	b->s->loops[loop].current_task = SNAP_NONE;
+	return false;
+}
+
 static void fill_task(struct builder *b, const struct aio_task *raw, const struct aio_chain *chain,
 		      const struct aio_link *links, uint32_t index)
 {
 	struct snap_task *task = &b->s->tasks[index];
-	bool running = task->loop != SNAP_NONE && b->s->loops[task->loop].current_task == index;
 	size_t n = chain->n;
+	bool running = is_current(b, index, links, n);
 
-	task->torn = chain->torn;
+	task->torn |= chain->torn;
 	task->state = state_of(b, raw, running);
 	task->cancelling = raw->cancels;
 	task->name = task_name(b, raw);
@@ -139,12 +155,13 @@ static void add_task(struct builder *b, const struct aio_task *raw, const uint64
 	task->id = raw->address;
 	task->resource = SNAP_NONE;
 	task->loop = loop == ADDRMAP_NONE ? SNAP_NONE : loop;
+	task->untimed = addrmap_get(&b->untimed_map, raw->address) != ADDRMAP_NONE;
+	task->torn = addrmap_get(&b->torn_map, raw->address) != ADDRMAP_NONE;
 	if (task->loop != SNAP_NONE && current[loop] == raw->address)
 		b->s->loops[loop].current_task = index;
 }
 
-/* By loop, the address of the task that runs; freed by the caller. */
-static uint64_t *find_current(struct builder *b)
+uint64_t *build_current(struct builder *b)
 {
 	uint64_t *current = mem_zalloc(b->s->n_loops + 1, sizeof(*current));
 
@@ -175,14 +192,19 @@ struct batch {
 	uint64_t *addrs; /* scratch, 2 * BUILD_BATCH */
 };
 
+static void count_unreadable(struct builder *b)
+{
+	build_problem(b, "a task changed while it was read", "task");
+	b->s->tasks_torn++;
+}
+
 /* Whether the object is a task is checked by its type; one that fails changed while we read. */
 static void read_raw(struct builder *b, uint64_t address, struct batch *out)
 {
 	struct aio_task raw;
 
 	if (!aio_task_read(b->py, address, &raw)) {
-		build_problem(b, "a task changed while it was read", "task");
-		b->s->tasks_torn++;
+		count_unreadable(b);
 		rd_take(&b->py->rd);
 		return;
 	}
@@ -239,29 +261,85 @@ static void read_batch(struct builder *b, const uint64_t *tasks, size_t n, const
 	build_owners(b, first, batch->n);
 }
 
-static void trim(struct source *src, uint64_t read_before, size_t n)
+/* Memory of tasks that moved is not to be had again: it is of the moment at which they settled. */
+static void trim(struct builder *b, uint64_t read_before, size_t n)
 {
+	struct source *src = b->py->rd.src;
 	bool scattered = source_get_stats(src).bytes_read - read_before > n * SCATTERED;
 
+	if (b->s->settled)
+		return;
 	source_trim(src, scattered ? KEEP_SCATTERED : BUILD_KEEP);
 }
 
-static void read_batches(struct builder *b, const struct aio_task_list *list)
+void build_some_tasks(struct builder *b, const uint64_t *tasks, size_t total,
+		      const uint64_t *current)
 {
 	struct batch batch = {.addrs = mem_alloc(2 * BUILD_BATCH * sizeof(*batch.addrs))};
-	uint64_t *current = find_current(b);
-	struct source *src = b->py->rd.src;
 
-	for (size_t i = 0; i < list->n; i += BUILD_BATCH) {
-		size_t n = list->n - i < BUILD_BATCH ? list->n - i : BUILD_BATCH;
-		uint64_t before = source_get_stats(src).bytes_read;
+	for (size_t i = 0; i < total; i += BUILD_BATCH) {
+		size_t n = total - i < BUILD_BATCH ? total - i : BUILD_BATCH;
+		uint64_t before = source_get_stats(b->py->rd.src).bytes_read;
 
-		read_batch(b, list->v + i, n, current, &batch);
-		trim(src, before, n);
+		read_batch(b, tasks + i, n, current, &batch);
+		trim(b, before, n);
 	}
 	free(batch.v);
 	free(batch.addrs);
-	free(current);
+}
+
+/* ---- in order ------------------------------------------------------------------------------- */
+
+struct place {
+	uint64_t id;
+	uint32_t was;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void renumber(uint32_t *task, const uint32_t *now)
+{
+	if (*task != SNAP_NONE)
+		*task = now[*task];
+}
+
+static void renumber_all(struct builder *b, const uint32_t *now)
+{
+	struct snapshot *s = b->s;
+
+	for (size_t i = 0; i < s->n_loops; i++)
+		renumber(&s->loops[i].current_task, now);
+	for (size_t i = 0; i < s->n_frames; i++)
+		renumber(&s->frames[i].task, now);
+	for (size_t i = 0; i < b->n_sleeps; i++)
+		renumber(&b->sleeps[i].task, now);
+}
+
+void build_order_tasks(struct builder *b)
+{
+	struct snapshot *s = b->s;
+	struct place *places = mem_alloc((s->n_tasks + 1) * sizeof(*places));
+	struct snap_task *tasks = mem_alloc((s->n_tasks + 1) * sizeof(*tasks));
+	uint32_t *now = mem_alloc((s->n_tasks + 1) * sizeof(*now));
+
+	for (uint32_t i = 0; i < s->n_tasks; i++)
+		places[i] = (struct place){s->tasks[i].id, i};
+	qsort(places, s->n_tasks, sizeof(*places), by_id);
+	for (uint32_t i = 0; i < s->n_tasks; i++) {
+		tasks[i] = s->tasks[places[i].was];
+		now[places[i].was] = i;
+	}
+	renumber_all(b, now);
+	free(s->tasks);
+	s->tasks = tasks;
+	b->tasks_cap = s->n_tasks;
+	free(places);
+	free(now);
 }
 
 /* ---- all tasks ----------------------------------------------------------------------------- */
@@ -281,16 +359,22 @@ uint32_t snap_task_find(const struct snapshot *s, uint64_t id)
 	return low < s->n_tasks && s->tasks[low].id == id ? (uint32_t)low : SNAP_NONE;
 }
 
-static void collect_tasks(struct builder *b, size_t max, struct aio_task_list *list)
+bool collect_tasks(struct builder *b, size_t max, struct aio_task_list *list)
 {
+	bool whole = true;
+
 	for (size_t i = 0; i < b->n_interps; i++)
-		if (!aio_tasks(b->py, &b->interps[i], (uint32_t)i, &b->modules[i], b->py_threads,
-			       b->n_py_threads, max, list, NULL))
-			build_problem(b, "the list of tasks changed while it was read", "tasks");
+		whole &= aio_tasks(b->py, &b->interps[i], (uint32_t)i, &b->modules[i],
+				   b->py_threads, b->n_py_threads, max, list, NULL);
+	return whole;
+}
+
+static void report_list(struct builder *b, const struct aio_task_list *list, bool whole)
+{
+	if (!whole)
+		build_problem(b, "the list of tasks changed while it was read", "tasks");
 	if (list->truncated)
 		build_problem(b, "more tasks than the limit: the rest is not shown", "tasks");
-	addr_sort(list->v, list->n);
-	list->n = addr_unique(list->v, list->n);
 }
 
 static bool under_retry(const struct snapshot *s, const struct snap_task *task)
@@ -325,13 +409,90 @@ static void count_by_loop(struct snapshot *s)
 	}
 }
 
+static void read_tasks(struct builder *b, struct aio_task_list *list)
+{
+	uint64_t *current;
+
+	addr_sort(list->v, list->n);
+	list->n = addr_unique(list->v, list->n);
+	b->s->tasks_found = list->n + b->unreadable;
+	for (size_t i = 0; i < b->unreadable; i++)
+		count_unreadable(b);
+	current = build_current(b);
+	build_some_tasks(b, list->v, list->n, current);
+	free(current);
+}
+
+/* What read_tasks() added is taken back, as the tasks are read once more. */
+static void forget_tasks(struct builder *b, size_t frames, size_t problems)
+{
+	struct snapshot *s = b->s;
+
+	s->n_frames = frames;
+	s->n_problems = problems;
+	b->n_sleeps = 0;
+	s->n_tasks = s->n_resources = s->n_awaiters = s->n_callbacks = s->tasks_torn = 0;
+	for (size_t i = 0; i < s->n_frames; i++)
+		s->frames[i].task = SNAP_NONE;
+	if (!layout_has(&b->py->layout, F_CO_QUALNAME)) /* names were the tasks' */
+		for (size_t i = 0; i < s->n_codes; i++)
+			s->codes[i].qualname = s->codes[i].function;
+	addrmap_clear(&b->place_map);
+	addrmap_clear(&b->string_map);
+	addrmap_clear(&b->what_map);
+	addrmap_clear(&b->no_timeout_map);
+	addrmap_clear(&b->resource_map);
+	addrmap_clear(&b->woken_map);
+	addrmap_clear(&b->chained_map);
+}
+
+/* Whether a loop has surely slept so far is asked once, at the end: /proc answers once in a look.
+ */
+static bool may_sleep(const struct builder *b)
+{
+	if (b->main_slept)
+		return true;
+	for (size_t i = 0; i < b->s->n_loops; i++)
+		if (b->s->threads[b->s->loops[i].thread].os.stat.state == 'R')
+			return false;
+	return true;
+}
+
+/*
+ * Most loops wait while they are looked at: their tasks are read once, and that is that. Of one
+ * that runs it is asked before that whether it has gone on.
+ */
+static void read_settled(struct builder *b, size_t max, struct aio_task_list *list)
+{
+	size_t frames = b->s->n_frames, problems = b->s->n_problems;
+	bool whole, moved;
+
+	if (settle_recorded(b, max, list)) {
+		report_list(b, list, !b->s->list_torn);
+		read_tasks(b, list);
+		return;
+	}
+	settle_remember(b);
+	whole = collect_tasks(b, max, list);
+	moved = !may_sleep(b) && settle_moved(b);
+	if (!moved) {
+		read_tasks(b, list);
+		moved = settle_moved(b);
+	}
+	if (moved) {
+		forget_tasks(b, frames, problems);
+		if (!settle_tasks(b, max, list))
+			read_tasks(b, list);
+		whole = !b->s->list_torn;
+	}
+	report_list(b, list, whole);
+}
+
 void build_tasks(struct builder *b, size_t max)
 {
 	struct aio_task_list list = {0};
 
-	collect_tasks(b, max, &list);
-	b->s->tasks_found = list.n;
-	read_batches(b, &list);
+	read_settled(b, max, &list);
 	build_verify_sleeps(b);
 	build_awaited(b);
 	build_wakers(b);

@@ -10,7 +10,6 @@
 #define GAP_PAGES 4u /* read along rather than ask twice: a call costs as much */
 #define MAX_PAGES (SOURCE_MAX_CACHE / SOURCE_PAGE)
 #define ALL	  0xf
-#define HUGE_PAGE (UINT64_C(2) << 20)
 
 /* In the index instead of a slot: why there is none. From NO_SLOT on nothing is a slot. */
 #define FAULT_SLOT (ADDRMAP_NONE - 1)
@@ -62,14 +61,9 @@ static char *slot_data(const struct pages *pages, uint32_t slot)
 	return pages->data + (size_t)slot * SOURCE_PAGE;
 }
 
-/*
- * Address space for all that a look may hold; memory only comes with use. A huge page costs less
- * than the faults of small ones, behind what most looks need: for them it would be waste.
- */
+/* Address space for all that a look may hold; memory only comes with use. */
 static bool reserve(struct pages *pages)
 {
-	uint64_t from;
-
 	for (uint32_t n = MAX_PAGES; n >= PAGES_EXTENT; n /= 2) {
 		void *data = mmap(NULL, (size_t)n * SOURCE_PAGE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -78,10 +72,6 @@ static bool reserve(struct pages *pages)
 			continue; /* a limit of address space, or no overcommit */
 		pages->data = data;
 		pages->n_reserved = n;
-		from = ((uintptr_t)data + 2 * HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-		if (n == MAX_PAGES)
-			madvise((char *)data + (from - (uintptr_t)data),
-				(size_t)n * SOURCE_PAGE - (from - (uintptr_t)data), MADV_HUGEPAGE);
 		return true;
 	}
 	return false;

@@ -60,6 +60,11 @@ void source_pin(struct source *src)
 	src->opened = opened;
 }
 
+bool source_is_pinned(const struct source *src)
+{
+	return src->opened;
+}
+
 /*
  * The layers above remember names and line tables of a look that was thrown away, and do not ask
  * for them again: what a look used stays for saving.
@@ -206,7 +211,7 @@ bool source_now(struct source *src, uint64_t addr, void *buf, size_t len)
 {
 	struct backend *b = src->backend;
 
-	if (b->ops->recorded)
+	if (b->ops->recorded || pages_in_picture(&src->pages, addr / SOURCE_PAGE))
 		return source_read(src, addr, buf, len, NULL);
 	b->stats.system_calls++;
 	if (b->ops->read(b->self, addr, buf, len) != (ssize_t)len)
@@ -265,8 +270,6 @@ static bool is_as_known(struct source *src, uint64_t addr, size_t len)
 {
 	char now[SOURCE_PAGE], known[SOURCE_PAGE];
 
-	if (pages_in_picture(&src->pages, addr / SOURCE_PAGE))
-		return true;
 	return len <= sizeof(now) && source_read(src, addr, known, len, NULL) &&
 	       source_now(src, addr, now, len) && !memcmp(now, known, len);
 }

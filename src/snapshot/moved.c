@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether tasks may have changed while they were read. Most loops wait, or are held, while they are
+ * looked at: then nothing moved, and one reading is enough.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "builder.h"
+
+#define BEFORE "././././././" /* two spellings of a path; wait.c says why */
+#define AFTER  "././././"
+
+/* How often the main thread was given a CPU so far. */
+static bool main_slices(struct builder *b, const char *spelling, uint64_t *ret)
+{
+	const struct strbuf *text;
+	struct proc_schedstat sched;
+	char path[64];
+
+	snprintf(path, sizeof(path), "task/%d/%sschedstat", (int)b->proc->pid, spelling);
+	if (!source_proc(b->py->rd.src, path, &text, NULL) ||
+	    !proc_schedstat_parse(text->data, text->len, &sched, NULL))
+		return false;
+	*ret = sched.slices;
+	return true;
+}
+
+/*
+ * Before anything of its memory is read, and in this order: a thread that sleeps after it was
+ * counted, and has the same count in the end, has not run in between.
+ */
+void settle_begin(struct builder *b)
+{
+	const struct strbuf *text;
+	struct proc_stat stat;
+	char path[64];
+
+	b->main_slept = false;
+	if (!main_slices(b, BEFORE, &b->main_slices))
+		return;
+	snprintf(path, sizeof(path), "task/%d/" BEFORE "stat", (int)b->proc->pid);
+	b->main_slept = source_proc(b->py->rd.src, path, &text, NULL) &&
+			proc_stat_parse(text->data, text->len, &stat, NULL) && stat.state != 'R';
+}
+
+/* Loops run in the main thread as a rule; of others it is not known beforehand. */
+static bool all_slept(struct builder *b)
+{
+	uint64_t slices;
+
+	for (size_t i = 0; i < b->s->n_loops; i++)
+		if (b->s->threads[b->s->loops[i].thread].os.tid != (int32_t)b->proc->pid)
+			return false;
+	return b->s->n_loops && b->main_slept && main_slices(b, AFTER, &slices) &&
+	       slices == b->main_slices;
+}
+
+static void remember(struct builder *b, const struct aio_mark *marks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct build_mark *m = array_push(&b->marks, &b->n_marks, &b->marks_cap);
+
+		m->at = marks[i];
+		m->known = marks[i].len <= sizeof(m->was) &&
+			   source_read(b->py->rd.src, marks[i].addr, m->was, marks[i].len, NULL);
+	}
+}
+
+void settle_remember(struct builder *b)
+{
+	struct aio_mark marks[AIO_MARKS];
+
+	for (size_t i = 0; i < b->n_interps; i++)
+		remember(b, marks,
+			 aio_tasks_marks(b->py, &b->interps[i], (uint32_t)i, &b->modules[i],
+					 b->py_threads, b->n_py_threads, marks));
+	for (size_t i = 0; i < b->s->n_loops; i++)
+		remember(b, marks, aio_loop_marks(b->py, &b->s->loops[i].info, marks));
+}
+
+static bool marks_hold(const struct builder *b)
+{
+	char is[sizeof(b->marks->was)];
+
+	for (size_t i = 0; i < b->n_marks; i++) {
+		const struct build_mark *m = &b->marks[i];
+
+		if (!m->known || !source_now(b->py->rd.src, m->at.addr, is, m->at.len) ||
+		    memcmp(is, m->was, m->at.len) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The same callback as when the loop was read: end_time is another in each turn, i in each
+ * callback.
+ */
+static bool same_run(struct python *py, const struct snap_loop *loop)
+{
+	const struct aio_run *was = &loop->run;
+	struct aio_loop info;
+	struct py_frame frame;
+	struct aio_run is;
+
+	if (!loop->have_run)
+		return loop->info.is_uvloop && aio_loop_read(py, was->loop, 0, &info) &&
+		       info.have_uv_time && info.uv_time == loop->info.uv_time;
+	if (!python_frame(py, was->frame, &frame) || !aio_is_run_once(py, &frame) ||
+	    !aio_run_read(py, &frame, &is))
+		return !rd_take(&py->rd) && false;
+	return is.loop == was->loop && is.have_end_time == was->have_end_time &&
+	       is.end_time == was->end_time && is.have_timeout == was->have_timeout &&
+	       is.timeout == was->timeout && is.have_batch == was->have_batch &&
+	       is.index == was->index && is.ntodo == was->ntodo && is.handle == was->handle;
+}
+
+/* Through another source: what this look has of the loop's frame stays. */
+bool settle_runs_hold(struct builder *b)
+{
+	struct source *main = b->py->rd.src, *now = source_again(main);
+	bool hold = true;
+
+	python_new_look(b->py, now);
+	for (size_t i = 0; hold && i < b->s->n_loops; i++)
+		hold = same_run(b->py, &b->s->loops[i]);
+	rd_take(&b->py->rd);
+	source_keep(main, now);
+	python_new_look(b->py, main);
+	source_close(now);
+	return hold;
+}
+
+bool settle_moved(struct builder *b)
+{
+	if (source_is_recorded(b->py->rd.src) || b->picture || all_slept(b))
+		return false;
+	return !marks_hold(b) || !settle_runs_hold(b);
+}
