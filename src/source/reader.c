@@ -27,14 +27,28 @@ static uint64_t allowed(const struct reader *rd)
 	       READER_LOADS_PER_PAGE * (pages < most ? pages : most);
 }
 
+#define SELDOM 0x10000u /* how many are allowed is asked once in so many loads */
+
+static __attribute__((noinline)) void ask(struct reader *rd)
+{
+	rd->spent = rd->loads > allowed(rd);
+}
+
 bool rd_spend(struct reader *rd, uint64_t n)
 {
-	static const unsigned seldom = 16; /* how many are allowed is asked once in 2^16 loads */
 	uint64_t before = rd->loads;
 
 	rd->loads += n;
-	if (before >> seldom != rd->loads >> seldom)
-		rd->spent = rd->loads > allowed(rd);
+	if (before / SELDOM != rd->loads / SELDOM)
+		ask(rd);
+	return !rd->spent;
+}
+
+/* The same for one load, of which there are a hundred for each task. */
+static inline bool spend_one(struct reader *rd)
+{
+	if (!(++rd->loads % SELDOM))
+		ask(rd);
 	return !rd->spent;
 }
 
@@ -108,7 +122,7 @@ void rd_bytes(struct reader *rd, uint64_t addr, void *buf, size_t len)
 		const void *at = NULL;                                  \
 		type value;                                             \
                                                                         \
-		if (!rd->failed && !rd->trace && rd_spend(rd, 1))       \
+		if (!rd->failed && !rd->trace && spend_one(rd))         \
 			at = source_peek(rd->src, addr, sizeof(value)); \
 		if (at)                                                 \
 			memcpy(&value, at, sizeof(value));              \
