@@ -41,21 +41,19 @@ static struct timer_slots timer_slots(struct python *py, uint64_t handle)
 				    py_slot_offset(py, type, "_cancelled"), TIMER_CHECKS};
 }
 
+#define NUMBER 24u /* bytes of a float */
+
 /*
  * A loop that runs takes timers out while they are read, and their memory soon holds other numbers:
- * a timeout in the place of a time is hours late. So the worst is read again, with fresh pages.
+ * a timeout in the place of a time is hours late. So the worst is compared with what is there now.
  */
-static bool timer_stays(struct python *py, uint64_t item, uint64_t handle, uint32_t slot, double at)
+static bool timer_stays(struct python *py, uint64_t item, uint64_t handle, uint32_t slot)
 {
-	uint64_t when;
-	double again;
+	struct source *src = py->rd.src;
+	uint64_t when = rd_u64(&py->rd, handle + slot);
 
-	source_reread(py->rd.src, item, 8);
-	source_reread(py->rd.src, handle + slot, 8);
-	when = rd_u64(&py->rd, handle + slot);
-	source_reread(py->rd.src, when, 24);
-	return rd_u64(&py->rd, item) == handle && !py->rd.failed && py_number(py, when, &again) &&
-	       again == at;
+	return !py->rd.failed && source_unchanged(src, item, 8) &&
+	       source_unchanged(src, handle + slot, 8) && source_unchanged(src, when, NUMBER);
 }
 
 /*
@@ -70,8 +68,12 @@ static double first_time(struct python *py, uint64_t item, const struct timer_sl
 		double at;
 
 		if (when && py_number(py, when, &at) && isfinite(at) &&
-		    timer_stays(py, item, handle, slots->when, at))
+		    timer_stays(py, item, handle, slots->when))
 			return at;
+		source_reread(py->rd.src, item, 8);
+		handle = rd_u64(&py->rd, item);
+		source_reread(py->rd.src, handle + slots->when, 8);
+		source_reread(py->rd.src, rd_u64(&py->rd, handle + slots->when), NUMBER);
 	}
 	return 0;
 }
@@ -119,7 +121,7 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 		return;
 	at = t.at;
 	if (now - at > loop->worst_late && slots->checks &&
-	    (slots->checks--, !timer_stays(py, item, t.handle, slots->when, at)))
+	    (slots->checks--, !timer_stays(py, item, t.handle, slots->when)))
 		return;
 	if (first)
 		loop->first_when = first_time(py, item, slots);
