@@ -203,6 +203,12 @@ struct process {
 	const char *exe_path; /* raw, as maps name it; NULL when unreadable */
 };
 
+/*
+ * Another spelling of a path is another question to the cache of a look. By this one the schedstat
+ * and the stat of the main thread are asked before any memory is read.
+ */
+#define PROCESS_BEFORE "././././././"
+
 /* Reads stat, status, cmdline, exe, cgroup, maps. *ret is freed by process_destroy(). */
 bool process_read(struct source *src, struct process **ret, struct error *err);
 void process_destroy(struct process *proc);

@@ -161,6 +161,9 @@ void build_order_tasks(struct builder *b);
  * (moved.c).
  */
 void settle_begin(struct builder *b);
+
+/* What was read to open the target can be of this look: nothing has run since. */
+bool settle_is_fresh(struct builder *b);
 void settle_remember(struct builder *b); /* before the tasks are read */
 bool settle_moved(struct builder *b);
 

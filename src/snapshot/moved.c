@@ -8,8 +8,8 @@
 
 #include "builder.h"
 
-#define BEFORE "././././././" /* two spellings of a path; wait.c says why */
-#define AFTER  "././././"
+#define SINCE "./././././" /* spellings of a path, as PROCESS_BEFORE is one */
+#define AFTER "././././"
 
 /* How often the main thread was given a CPU so far. */
 static bool main_slices(struct builder *b, const char *spelling, uint64_t *ret)
@@ -37,11 +37,18 @@ void settle_begin(struct builder *b)
 	char path[64];
 
 	b->main_slept = false;
-	if (!main_slices(b, BEFORE, &b->main_slices))
+	if (!main_slices(b, PROCESS_BEFORE, &b->main_slices))
 		return;
-	snprintf(path, sizeof(path), "task/%d/" BEFORE "stat", (int)b->proc->pid);
+	snprintf(path, sizeof(path), "task/%d/" PROCESS_BEFORE "stat", (int)b->proc->pid);
 	b->main_slept = source_proc(b->py->rd.src, path, &text, NULL) &&
 			proc_stat_parse(text->data, text->len, &stat, NULL) && stat.state != 'R';
+}
+
+bool settle_is_fresh(struct builder *b)
+{
+	uint64_t slices;
+
+	return b->main_slept && main_slices(b, SINCE, &slices) && slices == b->main_slices;
 }
 
 /* Loops run in the main thread as a rule; of others it is not known beforehand. */

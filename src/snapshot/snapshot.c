@@ -261,10 +261,23 @@ static bool stacks_failed(const struct builder *b)
 	return false;
 }
 
+/* Pages that were read to open a target that runs are older than all others of the look. */
+static void begin_fresh(struct builder *b)
+{
+	struct source *src = b->py->rd.src;
+
+	settle_begin(b);
+	if (b->picture || source_is_recorded(src) || settle_is_fresh(b))
+		return;
+	source_forget(src);
+	python_new_look(b->py, src);
+}
+
 static bool build_threads_retrying(struct builder *b, struct error *err)
 {
 	uint64_t begin = source_clock(b->py->rd.src);
 
+	begin_fresh(b);
 	for (int attempt = 1;; attempt++) {
 		bool ok;
 

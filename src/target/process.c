@@ -3,6 +3,7 @@
  * process.c - what holds for the whole life of a process
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -261,12 +262,27 @@ bool process_reread_maps(struct source *src, struct process *proc, struct error 
 	return true;
 }
 
+/* Whether the main thread has run since then is asked later: what was read may be old. */
+static void ask_before(struct source *src)
+{
+	static const char *const names[] = {"schedstat", "stat"}; /* in this order */
+	const struct strbuf *text;
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "task/%d/" PROCESS_BEFORE "%s", (int)source_pid(src),
+			 names[i]);
+		source_proc(src, path, &text, NULL);
+	}
+}
+
 bool process_read(struct source *src, struct process **ret, struct error *err)
 {
 	struct process_state *state = mem_zalloc(1, sizeof(*state));
 	struct process *proc = &state->proc;
 
 	proc->pid = source_pid(src);
+	ask_before(src);
 	if (!read_stat(src, proc, err) || !read_status(src, proc, err) ||
 	    !process_reread_maps(src, proc, err)) {
 		process_destroy(proc);

@@ -105,7 +105,8 @@ static void test_least(void **state)
 	assert_null(proc->cgroup);
 	assert_null(proc->container);
 	assert_int_equal(proc->maps.n, 1);
-	assert_int_equal(asked, 6); /* stat, status, maps, cmdline, exe, cgroup */
+	assert_int_equal(asked,
+			 8); /* main thread twice, stat, status, maps, cmdline, exe, cgroup */
 	process_destroy(proc);
 }
 
