@@ -100,6 +100,16 @@ static bool marks_hold(const struct builder *b)
 	return true;
 }
 
+/*
+ * A turn that cannot be told from another one by its variables: in select until something comes,
+ * or for a look at what has come already. One that waits for a timer has a time of its own.
+ */
+static bool any_turn(const struct aio_run *run)
+{
+	return !run->have_end_time &&
+	       (!run->have_timeout || run->timeout_none || run->timeout <= 0);
+}
+
 /* The same callback as when the loop was read: end_time is another in each turn, i in each
  * callback.
  */
@@ -116,7 +126,7 @@ static bool same_run(struct python *py, const struct snap_loop *loop)
 	if (!python_frame(py, was->frame, &frame) || !aio_is_run_once(py, &frame) ||
 	    !aio_run_read(py, &frame, &is))
 		return !rd_take(&py->rd) && false;
-	return is.loop == was->loop && is.have_end_time == was->have_end_time &&
+	return !any_turn(&is) && is.loop == was->loop && is.have_end_time == was->have_end_time &&
 	       is.end_time == was->end_time && is.have_timeout == was->have_timeout &&
 	       is.timeout == was->timeout && is.have_batch == was->have_batch &&
 	       is.index == was->index && is.ntodo == was->ntodo && is.handle == was->handle;
@@ -138,9 +148,18 @@ bool settle_runs_hold(struct builder *b)
 	return hold;
 }
 
+/* libuv's clock counts milliseconds, in which it may have turned, and has one time for a turn. */
+static bool any_uvloop(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_loops; i++)
+		if (s->loops[i].info.is_uvloop)
+			return true;
+	return false;
+}
+
 bool settle_moved(struct builder *b)
 {
 	if (source_is_recorded(b->py->rd.src) || b->picture || all_slept(b))
 		return false;
-	return !marks_hold(b) || !settle_runs_hold(b);
+	return any_uvloop(b->s) || !marks_hold(b) || !settle_runs_hold(b);
 }
