@@ -95,7 +95,9 @@ static void walk_all(struct facts *f)
 		if (l->loop != f->loop->run.loop)
 			continue;
 		f->all_looks++;
-		f->select_looks += l->found && l->end_time <= 0 && l->state != 'R';
+		/* select is over where the thread waits for the GIL to return from it */
+		f->select_looks +=
+			l->found && l->end_time <= 0 && l->state != 'R' && !l->waits_for_gil;
 		count_episode(f, l, &last_end);
 		measure_batch(f, l);
 		first = first ? first : l;

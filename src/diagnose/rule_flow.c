@@ -168,5 +168,6 @@ void explain_busy(const struct facts *f, struct verdict *v)
 	if (f->all_on_cpu >= 0)
 		add_evidence(v, "schedstat", "on CPU %.0f %%, waiting for a CPU %.0f %%",
 			     f->all_on_cpu * 100, f->all_run_queue * 100);
+	add_gil_evidence(f, v);
 	add_evidence(v, "looks", "worst hold %.1f ms", ns_to_s(f->worst_held_ns) * 1e3);
 }

@@ -42,6 +42,14 @@ static uint32_t gil_holder(const struct snapshot *s, const struct snap_thread *w
 	return SNAP_NONE;
 }
 
+void add_gil_evidence(const struct facts *f, struct verdict *v)
+{
+	if (f->gil_looks)
+		add_evidence(v, "/proc/PID/task/TID/syscall",
+			     "asleep on the GIL (futex in _PyRuntime) in %zu of %zu looks",
+			     f->gil_looks, f->looks);
+}
+
 void explain_starved_gil(const struct facts *f, struct verdict *v)
 {
 	const struct snapshot *s = f->snap;
@@ -52,21 +60,20 @@ void explain_starved_gil(const struct facts *f, struct verdict *v)
 	v->advice = "move the work of the thread that has it (its stack is below) into a process, "
 		    "or make its calls shorter";
 	v->culprit.holder = gil_holder(s, f->thread);
-	add_evidence(v, "/proc/PID/task/TID/syscall",
-		     "asleep on the GIL (futex in _PyRuntime) in %zu of %zu looks", f->gil_looks,
-		     f->looks);
+	add_gil_evidence(f, v);
 	if (v->culprit.holder == SNAP_NONE)
 		return;
 	holder = &s->threads[v->culprit.holder];
 	add_evidence(v, "GIL state", "held by thread %d (%s)", holder->os.tid,
 		     snap_thread_name(holder));
 	if (f->gil_looks > 1)
-		add_evidence(v, "GIL state", "%s",
-			     f->one_gil_holder
-				     ? "the same thread held it in every look: one call that does "
-				       "not release it"
-				     : "it changed hands between the looks: several threads "
-				       "compete for it");
+		add_evidence(
+			v, "GIL state", "%s",
+			f->one_gil_holder
+				? "the same thread held it in every look: perhaps a call that does "
+				  "not release it"
+				: "it changed hands between the looks: several threads "
+				  "compete for it");
 	if (holder->have_call && holder->call.n_names)
 		add_evidence(v, "bytecode", "the holder is in %s", holder->call.names[0]);
 }

@@ -80,7 +80,8 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 		v->advice = "look for longer to see whether that comes again: --for 3s";
 		v->episodes = f->episodes;
 	}
-	if (l->phase == SNAP_SELECT)
+	add_gil_evidence(f, v);
+	if (l->phase == SNAP_SELECT && !f->thread->waits_for_gil)
 		add_evidence(v, l->have_run ? "_run_once locals" : "/proc/PID/task/TID/syscall",
 			     "the loop waits in select");
 	else if (f->have_held)

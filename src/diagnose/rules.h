@@ -42,6 +42,7 @@ void explain_no_loop(const struct facts *f, struct verdict *v);
 /* The thread wants to run and may not (rule_starved.c). */
 bool starved_gil(const struct facts *f);
 void explain_starved_gil(const struct facts *f, struct verdict *v);
+void add_gil_evidence(const struct facts *f, struct verdict *v); /* none when it never waited */
 bool starved_cpu(const struct facts *f);
 void explain_starved_cpu(const struct facts *f, struct verdict *v);
 bool starved_mem(const struct facts *f);

@@ -337,7 +337,7 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 	TEXT_LINE(t, "The event loop %s (lag %s). %u task%s.",
 		  v->episodes ? "turns, but was held once while we looked" : "is healthy",
 		  duration(lag, v->lag_ns), l->tasks, l->tasks == 1 ? "" : "s");
-	if (l->phase != SNAP_SELECT)
+	if (l->phase != SNAP_SELECT || t->s->threads[l->thread].waits_for_gil)
 		return;
 	strbuf_addstr(&t->line, "  loop       waits in select");
 	if (l->have_select)

@@ -177,6 +177,25 @@ static void gil_of_a_callback_that_computes(void **state)
 	assert_string_equal(judge(&w).kind, "gil");
 }
 
+/* Back from select, it waits for the GIL in some looks: that is no time to spare. */
+static void gil_shared_is_not_idle(void **state)
+{
+	struct world w;
+
+	(void)state;
+	init(&w);
+	for (unsigned i = 0; i < 8; i++) {
+		struct snap_look *l = look(&w, 25 * i, 0, 1, 10 * i);
+
+		l->end_time = i % 3 ? 1000 + i : 0;
+		l->waits_for_gil = i % 3 == 0;
+	}
+	assert_int_equal(judge(&w).id, VERDICT_BUSY);
+	for (unsigned i = 0; i < 8; i++)
+		w.looks[i].waits_for_gil = false;
+	assert_int_equal(judge(&w).id, VERDICT_HEALTHY);
+}
+
 /* ---- no clock in common -----------------------------------------------------------------------
  */
 
@@ -547,6 +566,7 @@ int main(void)
 		cmocka_unit_test(page_faults_starve),
 		cmocka_unit_test(gil_without_a_timer),
 		cmocka_unit_test(gil_of_a_callback_that_computes),
+		cmocka_unit_test(gil_shared_is_not_idle),
 		cmocka_unit_test(clock_of_its_own),
 		cmocka_unit_test(what_runs_is_not_deadlocked),
 		cmocka_unit_test(not_the_first_of_its_turn),
