@@ -89,7 +89,7 @@ def tables(outcomes):
         parts.append("held_s far from the target's clock: " + ", ".join(off))
     again = sum(o.again for o in outcomes)
     if again:
-        parts.append("%d looks were repeated, as others had the CPUs" % again)
+        parts.append("%d looks were repeated, as the kernel says that it was another state" % again)
     looks = [word in o.state.verdicts for o in outcomes for word in o.later]
     if looks:
         parts.append("later looks with the right verdict: %d of %d" % (sum(looks), len(looks)))

@@ -104,7 +104,8 @@ class Target:
             before[2] and after[2] and after[0] - before[0] < 0.5 * seconds)
 
     def look(self, *options):
-        """The document of one look, and whether others took the CPUs meanwhile."""
+        """The document of one look, whether others took the CPUs meanwhile, and how much of one
+        the loop's thread had."""
         before, began = self.cpu_times(), time.monotonic()
         command = [PROGRAM, "dump", "-f", "json", *options, str(self.pid)]
         try:
@@ -112,10 +113,11 @@ class Target:
                                     check=False)
         except subprocess.TimeoutExpired:
             raise Failure("stallscope did not end within 20 s")
-        crowded = self.crowded(before, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        crowded, ran = self.crowded(before, seconds), self.cpu_times()[0] - before[0]
         if result.returncode not in (0, UNSURE) or not result.stdout:
             raise Failure("stallscope: status %d: %s" % (result.returncode, result.stderr.strip()[-200:]))
-        return json.loads(result.stdout), crowded
+        return json.loads(result.stdout), crowded, ran / seconds
 
     def close(self):
         for path, value in self.truth.get("undo", []):
