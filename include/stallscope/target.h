@@ -205,7 +205,7 @@ struct process {
 
 /*
  * Another spelling of a path is another question to the cache of a look. By this one the schedstat
- * and the stat of the main thread are asked before any memory is read.
+ * and the syscall of the main thread are asked before any memory is read.
  */
 #define PROCESS_BEFORE "././././././"
 

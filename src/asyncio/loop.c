@@ -52,8 +52,10 @@ static bool timer_stays(struct python *py, uint64_t item, uint64_t handle, uint3
 	struct source *src = py->rd.src;
 	uint64_t when = rd_u64(&py->rd, handle + slot);
 
-	return !py->rd.failed && source_unchanged(src, item, 8) &&
-	       source_unchanged(src, handle + slot, 8) && source_unchanged(src, when, NUMBER);
+	/* the number is this timer's when the timer has it before and after */
+	return !py->rd.failed && source_unchanged(src, handle + slot, 8) &&
+	       source_unchanged(src, when, NUMBER) && source_unchanged(src, handle + slot, 8) &&
+	       source_unchanged(src, item, 8);
 }
 
 /*
@@ -115,13 +117,14 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 			bool first, struct aio_loop *loop)
 {
 	struct timer t;
+	bool worst;
 	double at;
 
 	if (!read_timer(py, item, slots, &t) && !read_timer_again(py, item, slots, &t))
 		return;
 	at = t.at;
-	if (now - at > loop->worst_late && slots->checks &&
-	    (slots->checks--, !timer_stays(py, item, t.handle, slots->when)))
+	worst = now - at > loop->worst_late && slots->checks;
+	if (worst && (slots->checks--, !timer_stays(py, item, t.handle, slots->when)))
 		return;
 	if (first)
 		loop->first_when = first_time(py, item, slots);
@@ -132,7 +135,7 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 	loop->have_next = true;
 	if (at < now) {
 		loop->timers_late++;
-		if (now - at > loop->worst_late) {
+		if (worst) { /* none that could not be checked */
 			loop->worst_late = now - at;
 			loop->worst_timer = t.handle;
 		}

@@ -27,21 +27,23 @@ static bool main_slices(struct builder *b, const char *spelling, uint64_t *ret)
 }
 
 /*
- * Before anything of its memory is read, and in this order: a thread that sleeps after it was
- * counted, and has the same count in the end, has not run in between.
+ * Before anything of its memory is read, and in this order: a thread that is off the CPU after it
+ * was counted, and has the same count in the end, has not run in between. Its state does not tell:
+ * a thread is in S, on its CPU, while it looks whether it has to sleep at all. The kernel gives the
+ * system call only of a thread that it has found off the CPU (task_current_syscall()).
  */
 void settle_begin(struct builder *b)
 {
 	const struct strbuf *text;
-	struct proc_stat stat;
+	struct proc_syscall call;
 	char path[64];
 
 	b->main_slept = false;
 	if (!main_slices(b, PROCESS_BEFORE, &b->main_slices))
 		return;
-	snprintf(path, sizeof(path), "task/%d/" PROCESS_BEFORE "stat", (int)b->proc->pid);
+	snprintf(path, sizeof(path), "task/%d/" PROCESS_BEFORE "syscall", (int)b->proc->pid);
 	b->main_slept = source_proc(b->py->rd.src, path, &text, NULL) &&
-			proc_stat_parse(text->data, text->len, &stat, NULL) && stat.state != 'R';
+			proc_syscall_parse(text->data, text->len, &call, NULL) && !call.running;
 }
 
 bool settle_is_fresh(struct builder *b)

@@ -265,7 +265,7 @@ bool process_reread_maps(struct source *src, struct process *proc, struct error 
 /* Whether the main thread has run since then is asked later: what was read may be old. */
 static void ask_before(struct source *src)
 {
-	static const char *const names[] = {"schedstat", "stat"}; /* in this order */
+	static const char *const names[] = {"schedstat", "syscall"}; /* in this order */
 	const struct strbuf *text;
 	char path[64];
 
