@@ -23,6 +23,7 @@ bool aio_is_run_once(const struct python *py, const struct py_frame *frame)
 }
 
 #define OBJECT 32u /* bytes of an int or a float that are read */
+#define NUMBER 24u /* ... and that a float has */
 #define TRIES  16  /* a callback is hardly shorter than one of them */
 
 static bool slot_unchanged(struct python *py, const struct py_frame *frame, const char *name)
@@ -34,9 +35,19 @@ static bool slot_unchanged(struct python *py, const struct py_frame *frame, cons
 
 /*
  * A number of the loop's. It is an object, and one that the loop has let go of may be another's
- * by the time that it is read: it holds when the variable still is that object afterwards. What
+ * by the time that it is read, and the loop's again after that, as free floats are used again: it
+ * holds when the variable still is that object afterwards, and the object still that number. What
  * does not hold is not kept, so a recording has the variable and the object of one moment.
  */
+static bool holds(struct python *py, const struct py_frame *frame, const char *name, uint64_t value)
+{
+	static const size_t count = 8; /* ob_refcnt, which changes with each use */
+
+	return slot_unchanged(py, frame, name) &&
+	       source_unchanged(py->rd.src, value + count, NUMBER - count) &&
+	       slot_unchanged(py, frame, name);
+}
+
 static bool local_number(struct python *py, const struct py_frame *frame, const char *name,
 			 double *ret)
 {
@@ -49,7 +60,7 @@ static bool local_number(struct python *py, const struct py_frame *frame, const 
 		if (!py_number(py, value, ret))
 			*ret = NAN;
 		rd_take(&py->rd); /* gone, and something else by now */
-		if (slot_unchanged(py, frame, name))
+		if (holds(py, frame, name, value))
 			return isfinite(*ret);
 		source_reread(py->rd.src, python_local_slot(py, frame, name), 8);
 	}
