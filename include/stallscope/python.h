@@ -194,6 +194,46 @@ struct py_slot {
 size_t python_frame_slots(struct python *py, const struct py_frame *frame, struct py_slot *slots,
 			  size_t max, bool *exact);
 
+/* ---- variables as text ---------------------------------------------------------------- */
+
+#define PY_MAX_VARIABLES 256u /* of one frame */
+#define PY_VALUE_COLUMNS 200u /* of one value */
+
+struct py_variable {
+	uint64_t name, value;  /* a str object; cells are looked through */
+	uint64_t slot, inside; /* where it is: in the frame, and of a cell in that, else 0 */
+	bool changed;	       /* python_variables_check() */
+};
+
+struct py_variables {
+	struct py_variable v[PY_MAX_VARIABLES];
+	size_t n, left;		 /* these, and how many more there are */
+	uint64_t slots, n_slots; /* all of the frame, from where on */
+};
+
+/* The variables of a frame that are bound, by name, in the order of its code. */
+bool python_variables(struct python *py, const struct py_frame *frame, struct py_variables *ret);
+
+/*
+ * Which of n variables of one frame (that has its slots there) have another value by now: what was
+ * read of the old one may be of an object that has its memory since then. To be asked when their
+ * values have been read.
+ */
+void python_variables_check(struct python *py, uint64_t slots, uint64_t n_slots,
+			    struct py_variable *v, size_t n);
+
+#define PY_VALUE_CHANGED "<changed while it was read>"
+
+/*
+ * Appends what an object is, as repr() would: strings, numbers, containers by their length and
+ * first items, instances by their attributes, anything else by type and address. At most so many
+ * columns (and PY_VALUE_COLUMNS), three levels deep; a ring is said to be one. What fails its
+ * checks is PY_VALUE_CHANGED, of a recording that does not have it "<not in the recording>". With
+ * types_only the value itself is not read: "<str>".
+ */
+void py_value(struct python *py, uint64_t object, bool types_only, size_t columns,
+	      struct strbuf *out);
+
 /* ---- sockets and locks --------------------------------------------------------------- */
 
 /*

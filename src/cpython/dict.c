@@ -59,12 +59,11 @@ static bool keys_begin(struct python *py, uint64_t keys, struct py_iter *it)
 
 bool py_dict_begin(struct python *py, uint64_t dict, struct py_iter *it)
 {
-	static const unsigned dict_subclass = 29;
 	uint64_t type = py_type(py, dict), values;
 
 	if (py->rd.failed)
 		return false;
-	if (type != py->types.dict && !type_has_flag(py, type, dict_subclass)) {
+	if (type != py->types.dict && !type_has_flag(py, type, TPFLAG_DICT)) {
 		rd_corrupt(&py->rd, dict, "not a dict");
 		return false;
 	}
@@ -272,17 +271,21 @@ bool py_attrs(struct python *py, uint64_t object, const char *const names[], siz
 
 static void add_slot(struct python *py, struct py_type_info *info, uint64_t key, uint64_t descr)
 {
+	static const int32_t object_member = 6, object_ex_member = 16; /* structmember.h */
 	cleanup_strbuf struct strbuf name = STRBUF_INIT;
 	uint64_t def;
 	int64_t offset;
+	int32_t type;
 
 	if (strcmp(py_object_type_name(py, descr), "member_descriptor") != 0)
 		return;
 	def = get_ptr(py, descr, F_MEMBER_DEF);
+	type = rd_i32(&py->rd, def + 8);    /* PyMemberDef.type */
 	offset = rd_i64(&py->rd, def + 16); /* PyMemberDef.offset */
 	if (py->rd.failed || offset <= 0 || offset > 1 << 20 || !py_str(py, key, &name, 64))
 		return;
 	info->slots[info->n_slots].name = arena_strndup(&py->arena, name.data, name.len);
+	info->slots[info->n_slots].object = type == object_member || type == object_ex_member;
 	info->slots[info->n_slots++].offset = (uint32_t)offset;
 }
 
@@ -305,22 +308,28 @@ static void learn_slots(struct python *py, uint64_t type, struct py_type_info *o
 	}
 }
 
-uint32_t py_slot_offset(struct python *py, uint64_t type, const char *name)
+struct py_type_info *type_info_slots(struct python *py, uint64_t type)
 {
 	struct py_type_info *info = type_info(py, type);
 
-	if (!info)
-		return 0;
-	if (!info->slots_known) {
+	if (info && !info->slots_known) {
 		struct py_type_info learnt = *info;
 
 		learn_slots(py, type, &learnt);
 		learnt.slots_known = !py->rd.failed;
 		info = type_info(py, type);
-		if (!info)
-			return 0;
-		*info = learnt;
+		if (info)
+			*info = learnt;
 	}
+	return info;
+}
+
+uint32_t py_slot_offset(struct python *py, uint64_t type, const char *name)
+{
+	struct py_type_info *info = type_info_slots(py, type);
+
+	if (!info)
+		return 0;
 	for (unsigned i = 0; i < info->n_slots; i++)
 		if (!strcmp(info->slots[i].name, name))
 			return info->slots[i].offset;

@@ -7,15 +7,6 @@
 #define TYPE_NAME_MAX 256
 #define MRO_MAX	      64
 
-/* Bits of tp_flags, the same in 3.8 to 3.15 (Include/object.h). */
-enum {
-	TPFLAG_LONG = 24,
-	TPFLAG_LIST = 25,
-	TPFLAG_TUPLE = 26,
-	TPFLAG_UNICODE = 28,
-	TPFLAG_DICT = 29
-};
-
 uint64_t py_type(struct python *py, uint64_t object)
 {
 	if (!object) {
@@ -80,7 +71,6 @@ bool type_has_flag(struct python *py, uint64_t type, unsigned bit)
 /* Heap types know module and qualified name; static ones have both in tp_name already. */
 const char *py_type_full_name(struct python *py, uint64_t type)
 {
-	static const unsigned heap_type = 9;
 	struct py_type_info *info = type_info(py, type);
 	cleanup_strbuf struct strbuf name = STRBUF_INIT;
 	static const char *const module_name[] = {"__module__"};
@@ -91,7 +81,7 @@ const char *py_type_full_name(struct python *py, uint64_t type)
 	if (info->full_name)
 		return info->full_name;
 	info->full_name = info->name;
-	if (strchr(info->name, '.') || !type_has_flag(py, type, heap_type))
+	if (strchr(info->name, '.') || !type_has_flag(py, type, TPFLAG_HEAP))
 		return info->name;
 	if (py_dict_lookup(py, get_u64(py, type, F_TP_DICT), module_name, 1, &module) && module &&
 	    py_str(py, module, &name, 200)) {
@@ -196,12 +186,7 @@ bool py_is_none(struct python *py, uint64_t object)
 
 /* ---- str ------------------------------------------------------------------------------ */
 
-struct str_shape {
-	uint64_t length, data;
-	unsigned kind; /* bytes per code point */
-};
-
-static bool str_shape(struct python *py, uint64_t object, struct str_shape *ret)
+bool str_shape(struct python *py, uint64_t object, struct str_shape *ret)
 {
 	unsigned shift = py->free_threaded ? py->ops->ft_str_shift : 2;
 	uint64_t type = object ? py_type(py, object) : 0;
@@ -293,23 +278,30 @@ bool py_str_equals(struct python *py, uint64_t object, const char *text)
  * Digits of 30 bits. Up to 3.11 the signed ob_size counts them; from 3.12 lv_tag does: count
  * << 3, and in the low bits 0 positive, 1 zero, 2 negative (Include/cpython/longintrepr.h).
  */
-bool py_int(struct python *py, uint64_t object, int64_t *ret)
+bool int_shape(struct python *py, uint64_t object, uint64_t *digits, bool *negative)
 {
-	uint64_t type = py_type(py, object), value = 0, digits;
+	uint64_t type = py_type(py, object);
 	int64_t tag;
-	bool negative;
 
 	if (py->rd.failed || !type_has_flag(py, type, TPFLAG_LONG))
 		return false;
 	tag = rd_i64(&py->rd, at(py, object, F_LONG_TAG));
 	if (py->ops->int_has_tag) {
-		digits = (uint64_t)tag >> 3;
-		negative = (tag & 3) == 2;
+		*digits = (uint64_t)tag >> 3;
+		*negative = (tag & 3) == 2;
 	} else {
-		negative = tag < 0;
-		digits = negative ? 0 - (uint64_t)tag : (uint64_t)tag;
+		*negative = tag < 0;
+		*digits = *negative ? 0 - (uint64_t)tag : (uint64_t)tag;
 	}
-	if (py->rd.failed || digits > 2)
+	return !py->rd.failed;
+}
+
+bool py_int(struct python *py, uint64_t object, int64_t *ret)
+{
+	uint64_t value = 0, digits;
+	bool negative;
+
+	if (!int_shape(py, object, &digits, &negative) || digits > 2)
 		return false;
 	for (uint64_t i = 0; i < digits; i++)
 		value |= (uint64_t)(rd_u32(&py->rd, at(py, object, F_LONG_DIGITS) + 4 * i) &

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* slots.c - the objects that a frame refers to: its variables, and its value stack */
-#include "ops.h"
+#include "object.h"
 
 #define SANE_SLOTS 65536u /* of one frame */
 
@@ -107,9 +107,8 @@ static uint64_t look_through_cell(struct python *py, uint64_t object)
 }
 
 /* What was left on a stack need not be an object any more: its type must be a type. */
-static bool is_object(struct python *py, uint64_t object)
+bool is_object(struct python *py, uint64_t object)
 {
-	static const unsigned type_subclass = 31; /* Include/object.h */
 	uint64_t type;
 
 	if (object < SOURCE_PAGE || object % 8)
@@ -117,7 +116,7 @@ static bool is_object(struct python *py, uint64_t object)
 	type = py_type(py, object);
 	if (py->rd.failed || type % 8)
 		return false;
-	return type_has_flag(py, py_type(py, type), type_subclass) && !py->rd.failed;
+	return type_has_flag(py, py_type(py, type), TPFLAG_TYPE) && !py->rd.failed;
 }
 
 static size_t add_slots(struct python *py, uint64_t address, uint64_t count, bool on_stack,
@@ -149,4 +148,74 @@ size_t python_frame_slots(struct python *py, const struct py_frame *frame, struc
 	*exact = shape.exact;
 	n = add_slots(py, frame->locals, shape.locals, false, slots, max);
 	return n + add_slots(py, shape.stack, shape.depth, true, slots + n, max - n);
+}
+
+/* ---- variables by name ----------------------------------------------------------------------- */
+
+/* Those of one tuple of names; *slot counts all of them, also those without a value. */
+static void add_variables(struct python *py, const struct py_frame *frame, uint64_t names,
+			  uint64_t *slot, struct py_variables *out)
+{
+	uint64_t n, items = py_tuple_items(py, names, &n);
+
+	for (uint64_t i = 0; i < n && *slot < SANE_SLOTS && !py->rd.failed; i++) {
+		uint64_t address = frame->locals + 8 * (*slot)++;
+		uint64_t outer = slot_object(py, address);
+		uint64_t object = py->rd.failed ? 0 : look_through_cell(py, outer);
+
+		if (outer && rd_take(&py->rd)) /* it is no object: py_value() says so */
+			object = outer;
+		if (!object)
+			continue;
+		if (out->n < PY_MAX_VARIABLES)
+			out->v[out->n++] = (struct py_variable){
+				.name = rd_ptr(&py->rd, items + 8 * i),
+				.value = object,
+				.slot = address,
+				.inside = object == outer ? 0 : at(py, outer, F_CELL_REF)};
+		else
+			out->left++;
+	}
+}
+
+/* 3.8-3.10 keep variables, cells and free variables in three tuples, in this order. */
+static void add_all(struct python *py, const struct py_frame *frame, uint64_t code,
+		    struct py_variables *out)
+{
+	static const enum layout_field parts[] = {F_CO_VARNAMES, F_CO_CELLVARS, F_CO_FREEVARS};
+
+	if (has(py, F_CO_LOCALSPLUSNAMES)) {
+		add_variables(py, frame, get_ptr(py, code, F_CO_LOCALSPLUSNAMES), &out->n_slots,
+			      out);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && !py->rd.failed; i++)
+		add_variables(py, frame, get_ptr(py, code, parts[i]), &out->n_slots, out);
+}
+
+bool python_variables(struct python *py, const struct py_frame *frame, struct py_variables *ret)
+{
+	ret->n = ret->left = 0;
+	ret->slots = frame->locals;
+	ret->n_slots = 0;
+	if (frame->code == UINT32_MAX || py->rd.failed)
+		return false;
+	add_all(py, frame, py->codes[frame->code].address, ret);
+	return !py->rd.failed;
+}
+
+/*
+ * The answers are remembered by address for a recording, so the question for all slots has another
+ * address than that for the first: it begins at the word before.
+ */
+void python_variables_check(struct python *py, uint64_t slots, uint64_t n_slots,
+			    struct py_variable *v, size_t n)
+{
+	struct source *src = py->rd.src;
+	uint64_t len = 8 + 8 * n_slots;
+	bool same = len <= SOURCE_PAGE && source_unchanged(src, slots - 8, len);
+
+	for (size_t i = 0; i < n; i++)
+		v[i].changed = !(same || source_unchanged(src, v[i].slot, 8)) ||
+			       (v[i].inside && !source_unchanged(src, v[i].inside, 8));
 }
