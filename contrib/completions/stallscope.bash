@@ -17,8 +17,8 @@ _stallscope_words() {
 _stallscope() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=dump i words=
-	local dump='--pid --for --threshold --format --output --save --freeze --tasks --filter
-		--max-tasks --culprits --exit-code --label --color --ascii --verbose --quiet
+	local dump='--pid --for --threshold --format --output --save --freeze --locals
+		--tasks --filter --max-tasks --culprits --exit-code --label --color --ascii --verbose --quiet
 		--version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'

@@ -32,6 +32,7 @@ complete -c stallscope -n __stallscope_dump_or_explain -s f -l format -x -a 'tex
 complete -c stallscope -n __stallscope_dump_or_explain -s o -l output -r -F -d 'write there'
 complete -c stallscope -n __stallscope_dump -l save -r -F -d 'also write a sparse core'
 complete -c stallscope -n __stallscope_dump -l freeze -d 'stop for a picture of one instant'
+complete -c stallscope -n __stallscope_dump -l locals -d 'variables of frames: may be secrets'
 complete -c stallscope -n __stallscope_dump -l tasks -x -a 'groups tree all none' -d 'detail of tasks'
 complete -c stallscope -n __stallscope_dump -l filter -x -a 'name= coroutine= state= place= waits=' -d 'show only tasks that match'
 complete -c stallscope -n __stallscope_dump -l max-tasks -x -d 'read at most so many tasks'

@@ -75,8 +75,6 @@ struct culprit {
 	char leaf_name[140];	 /* "ccall time!sleep", or the innermost frame's function */
 	const char *leaf_title;	 /* of the leaf's row where that decided the category; or NULL */
 	const char *category, *advice;
-	char source[512];  /* the line of `frame`, safe; "" when it cannot be had */
-	bool source_newer; /* the file changed after the process began */
 };
 
 struct verdict {

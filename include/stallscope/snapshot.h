@@ -23,11 +23,13 @@
 #define SNAP_MAX_TASKS	   1000000u
 #define SNAP_MAX_LOOPS	   1024u
 #define SNAP_MAX_LOOKS	   4096u
-#define SNAP_MAX_READY	   512u	 /* handles of a ready queue that are looked at */
-#define SNAP_MAX_AWAITERS  16u	 /* of one task */
-#define SNAP_MAX_HOLDERS   2000u /* tasks searched for connections of a pool */
-#define SNAP_MAX_VERIFIED  64u	 /* sleeps that are read anew where the loop turned */
-#define SNAP_MAX_RESOURCES 256u	 /* of which the state is read */
+#define SNAP_MAX_READY	   512u		       /* handles of a ready queue that are looked at */
+#define SNAP_MAX_AWAITERS  16u		       /* of one task */
+#define SNAP_MAX_HOLDERS   2000u	       /* tasks searched for connections of a pool */
+#define SNAP_MAX_VERIFIED  64u		       /* sleeps that are read anew where the loop turned */
+#define SNAP_MAX_RESOURCES 256u		       /* of which the state is read */
+#define SNAP_MAX_VALUES	   (UINT32_C(4) << 20) /* bytes of variables as text */
+#define SNAP_MAX_LINES	   4096u	       /* of source */
 
 struct snap_code {
 	uint64_t address;
@@ -44,6 +46,21 @@ struct snap_frame {
 	int32_t instr;
 	uint64_t address; /* 0: a coroutine that Cython compiled has no frame */
 	uint32_t task;	  /* whose coroutine this is, in a thread's stack; SNAP_NONE */
+	uint32_t detail;  /* 1 + index into details, 0 none */
+};
+
+struct snap_variable {
+	const char *name, *value; /* at most PY_VALUE_COLUMNS columns of it */
+};
+
+/* What is known only of frames that it was asked of. */
+struct snap_detail {
+	struct snap_variable *variables;      /* that are bound, in the order of the code */
+	uint32_t n_variables, variables_left; /* these, and how many more it has */
+	bool have_variables;
+	const char *source;	 /* its line, without what it is indented by; NULL none */
+	bool source_newer;	 /* the file changed after the process began */
+	uint32_t mark, mark_end; /* columns of source that are what runs; equal: not known */
 };
 
 /* A run of frames, innermost first. */
@@ -156,6 +173,13 @@ struct snap_call {
 	bool implied;		 /* by an operator, a subscript, an iteration, a with */
 };
 
+/*
+ * Whether a thread stood from when its variables were read to when they still were its variables:
+ * then they are of one moment. Of one that ran each is of its own, and what it refers to may have
+ * made room for something else by the time that was read.
+ */
+enum snap_stood { SNAP_STOOD_NOT_ASKED, SNAP_STOOD, SNAP_RAN, SNAP_STOOD_UNKNOWN };
+
 struct snap_thread {
 	struct os_thread os;
 	const char *os_name, *name; /* comm; threading's name or NULL */
@@ -171,6 +195,7 @@ struct snap_thread {
 	bool inherited_loop;	 /* forked out of a running loop, whose frames are still here */
 	struct snap_stack stack;
 	bool stack_failed;
+	enum snap_stood stood;
 	bool have_call;
 	struct snap_call call;
 };
@@ -318,7 +343,9 @@ struct snapshot {
 	struct snap_resource *resources; /* state is read of SNAP_MAX_RESOURCES */
 	uint64_t *awaiters;		 /* addresses of tasks */
 	const char **callbacks;		 /* names of functions, or of types of what is called */
-	size_t n_resources, n_awaiters, n_callbacks;
+	struct snap_detail *details;
+	size_t n_resources, n_awaiters, n_callbacks, n_details, details_cap;
+	size_t variables_left;	 /* frames whose variables were not read: SNAP_MAX_VALUES */
 	struct snap_look *looks; /* oldest first, loops interleaved */
 	struct snap_problem *problems;
 	size_t n_codes, n_frames, n_threads, n_loops, n_tasks, n_looks, n_problems;
@@ -327,10 +354,16 @@ struct snapshot {
 	size_t tasks_torn;
 };
 
+/* Of which frames variables are read. */
+enum snap_variables { SNAP_VARIABLES_NONE, SNAP_VARIABLES_THREADS, SNAP_VARIABLES_ALL };
+
 /* How to look. */
 struct snapshot_options {
 	uint64_t max_tasks; /* 0: SNAP_MAX_TASKS */
 	bool freeze; /* stop the Python threads of a live process for a picture of one instant */
+	enum snap_variables variables; /* of threads, or of all tasks too */
+	bool types_only;	       /* their values are not read */
+	size_t columns;		       /* of a value; 0: PY_VALUE_COLUMNS */
 };
 
 /*
@@ -369,6 +402,15 @@ void snapshot_tasks_write(const struct snapshot *snap, struct strbuf *out);
 void snapshot_destroy(struct snapshot *snap);
 
 /*
+ * The line of source of a frame, from where the target has it, into its detail. One that is found
+ * is remembered; src is that of the look.
+ */
+void snapshot_source(struct snapshot *snap, struct source *src, uint32_t frame);
+
+/* ... of all frames that are the user's own, at most SNAP_MAX_LINES. */
+void snapshot_sources(struct snapshot *snap, struct source *src);
+
+/*
  * Between the first look and the last one; negative when that is unknown, as it is with one look.
  * throttled_ratio: of the periods of the quota, those in which it was used up (0 without a quota);
  * a period is 100 ms as a rule. throttled_s: CPU seconds held off. steal_ratio: of all the
@@ -395,6 +437,19 @@ static inline const struct snap_frame *snap_frame_at(const struct snapshot *s,
 						     const struct snap_stack *stack, uint32_t i)
 {
 	return &s->frames[stack->first + i];
+}
+
+/* The name that a reader knows a thread by. */
+static inline const char *snap_thread_name(const struct snap_thread *t)
+{
+	return t->name ? t->name : t->os_name ? t->os_name : "-";
+}
+
+/* NULL: nothing was asked of this frame. */
+static inline const struct snap_detail *snap_detail_of(const struct snapshot *s,
+						       const struct snap_frame *f)
+{
+	return f->detail && f->detail <= s->n_details ? &s->details[f->detail - 1] : NULL;
 }
 
 #endif

@@ -26,6 +26,8 @@ struct look {
 	const struct options *o;
 	struct snapshot *snap;
 	struct diagnosis *d;
+	FILE *out;
+	struct task_filter filter;
 	struct strbuf host; /* where the target runs or ran; empty: unknown */
 };
 
@@ -45,9 +47,44 @@ static void judge(struct look *k)
 	k->d = diagnose(k->snap, &options);
 }
 
+static enum render_tasks tasks_of(const struct options *o)
+{
+	return o->format == FORMAT_JSON && !o->tasks_given ? RENDER_TASKS_ALL : o->tasks;
+}
+
+/* Of the frames that will be shown: groups of tasks have none. */
+static enum snap_variables variables_of(const struct options *o)
+{
+	enum render_tasks tasks = tasks_of(o);
+	bool stacks = tasks == RENDER_TASKS_ALL || tasks == RENDER_TASKS_TREE ||
+		      (o->format == FORMAT_JSON && tasks != RENDER_TASKS_NONE);
+
+	if (!o->locals)
+		return SNAP_VARIABLES_NONE;
+	return stacks ? SNAP_VARIABLES_ALL : SNAP_VARIABLES_THREADS;
+}
+
+static size_t terminal_width(FILE *out)
+{
+	struct winsize size;
+
+	if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) || size.ws_col < 40)
+		return 80;
+	return size.ws_col;
+}
+
+/* What is not shown is not read, but when it is to be shown from a recording. */
+static size_t columns_of(const struct look *k)
+{
+	return k->o->format == FORMAT_TEXT && !k->o->save ? terminal_width(k->out) : 0;
+}
+
 static bool take(struct look *k, struct error *err)
 {
-	struct snapshot_options options = {k->o->max_tasks, k->o->freeze};
+	struct snapshot_options options = {.max_tasks = k->o->max_tasks,
+					   .freeze = k->o->freeze,
+					   .variables = variables_of(k->o),
+					   .columns = columns_of(k)};
 	struct snapshot *snap;
 
 	if (!snapshot_take(k->target->py, k->target->proc, &options, &snap, err))
@@ -117,28 +154,25 @@ static bool watch(struct look *k, struct error *err)
 	return ok;
 }
 
-/* The line of the culprit, from where the target's source is. */
-static void fetch_source(struct look *k)
+/* The lines of the culprits, or of all frames, from where the target's source is. */
+static void fetch_sources(struct look *k)
 {
-	for (size_t i = 0; i < k->d->n; i++) {
-		struct culprit *c = &k->d->loops[i].culprit;
-		cleanup_strbuf struct strbuf raw = STRBUF_INIT, safe = STRBUF_INIT;
-		const struct snap_frame *f;
-		const char *text;
+	for (size_t i = 0; i < k->d->n; i++)
+		if (k->d->loops[i].culprit.frame != SNAP_NONE)
+			snapshot_source(k->snap, k->target->src, k->d->loops[i].culprit.frame);
+	if (k->o->verbose)
+		snapshot_sources(k->snap, k->target->src);
+}
 
-		if (c->frame == SNAP_NONE)
-			continue;
-		f = &k->snap->frames[c->frame];
-		if (f->at.line <= 0 ||
-		    !source_line(k->target->src, snap_code_of(k->snap, f)->file,
-				 (uint32_t)f->at.line, &raw, &c->source_newer, NULL))
-			continue;
-		text = raw.data + strspn(raw.data, " \t");
-		/* room for 120 characters; escapes may need more, and are left out then */
-		utf8_add_safe(&safe, text, strlen(text), 120);
-		if (safe.len < sizeof(c->source))
-			memcpy(c->source, safe.data, safe.len + 1);
-	}
+/* What is to be shown of what was looked at. */
+static void finish(struct look *k)
+{
+	const struct options *o = k->o;
+
+	if (o->n_filters)
+		task_filter_init(&k->filter, k->snap, o->filters, o->n_filters, NULL);
+	fetch_sources(k);
+	snapshot_ages(k->snap);
 }
 
 static bool save(const struct look *k, struct error *err)
@@ -180,15 +214,6 @@ static void find_host(struct look *k)
 		utf8_add_safe(&k->host, name, strlen(name), 255);
 }
 
-static size_t terminal_width(FILE *out)
-{
-	struct winsize size;
-
-	if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) || size.ws_col < 40)
-		return 80;
-	return size.ws_col;
-}
-
 static bool use_color(const struct options *o, FILE *out)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -200,32 +225,30 @@ static bool use_color(const struct options *o, FILE *out)
 	return isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
 }
 
-static bool print(const struct look *k, FILE *out)
+static bool print(const struct look *k)
 {
 	const struct options *o = k->o;
+	FILE *out = k->out;
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
-	struct task_filter filter = {.matches = NULL};
 	bool ok;
 	struct render_options r = {.width = terminal_width(out),
 				   .color = use_color(o, out),
 				   .ascii = o->ascii,
 				   .verbose = o->verbose > 0,
-				   .tasks = o->tasks,
+				   .tasks = tasks_of(o),
 				   .threshold_s = (double)o->threshold_ns / 1e9,
 				   .host = k->host.len ? k->host.data : NULL,
 				   .labels = o->labels,
 				   .n_labels = o->n_labels};
 
-	if (o->n_filters && task_filter_init(&filter, k->snap, o->filters, o->n_filters, NULL))
-		r.filter = &filter;
+	if (k->filter.matches)
+		r.filter = &k->filter;
 	if (o->format == FORMAT_JSON) {
-		r.tasks = o->tasks_given ? o->tasks : RENDER_TASKS_ALL;
 		ok = render_json(k->snap, k->d, &r, out);
 	} else {
 		render_text(k->snap, k->d, &r, &text);
 		ok = fwrite(text.data, 1, text.len, out) == text.len;
 	}
-	task_filter_deinit(&filter);
 	return ok;
 }
 
@@ -239,7 +262,7 @@ static int status_of(const struct look *k)
 static int dump_one(const struct options *o, const char *argument, FILE *out)
 {
 	struct target target;
-	struct look k = {.target = &target, .o = o, .host = STRBUF_INIT};
+	struct look k = {.target = &target, .o = o, .out = out, .host = STRBUF_INIT};
 	struct error err;
 	int status;
 	bool ok;
@@ -252,18 +275,17 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 	ok = take(&k, &err);
 	if (ok)
 		ok = source_is_recorded(target.src) ? replay(&k) : watch(&k, &err);
-	if (ok) {
-		snapshot_ages(k.snap);
-		fetch_source(&k);
-	}
+	if (ok)
+		finish(&k);
 	ok = ok && save(&k, &err);
 	if (ok) {
-		print(&k, out);
+		print(&k);
 		status = status_of(&k);
 	} else {
 		status = report_error(&err);
 	}
 	strbuf_deinit(&k.host);
+	task_filter_deinit(&k.filter);
 	diagnosis_destroy(k.d);
 	snapshot_destroy(k.snap);
 	target_close(&target);

@@ -44,6 +44,8 @@ static const struct {
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
 	X(FREEZE, "freeze", 0, NULL, DUMP,                                                         \
 	  "stop the Python threads for some ms, for a picture of one instant")                     \
+	X(LOCALS, "locals", 0, NULL, DUMP,                                                         \
+	  "the variables of the frames shown: they may be secrets")                                \
 	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
 	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
 	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
@@ -282,6 +284,8 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return add_label(o, value);
 	case OPT_FREEZE:
 		return o->freeze = true;
+	case OPT_LOCALS:
+		return o->locals = true;
 	case OPT_EXIT_CODE:
 		return o->exit_code = true;
 	case OPT_ASCII:

@@ -79,10 +79,4 @@ const char *category_clause(const char *category);
 uint32_t find_frame(const struct snapshot *s, const struct snap_stack *stack, const char *file,
 		    const char *function);
 
-/* The name that a reader knows a thread by. */
-static inline const char *snap_thread_name(const struct snap_thread *t)
-{
-	return t->name ? t->name : t->os_name;
-}
-
 #endif

@@ -76,18 +76,34 @@ static json_t *task_id(const struct snapshot *s, uint32_t task)
 	return task == SNAP_NONE ? json_null() : hex(s->tasks[task].id);
 }
 
+static void add_columns(const struct snap_frame *f, json_t *frame)
+{
+	json_object_set_new(frame, "column", count(f->at.col));
+	json_object_set_new(frame, "end_line", count(f->at.end_line > 0 ? f->at.end_line : -1));
+	json_object_set_new(frame, "end_column", count(f->at.end_col));
+}
+
+static void add_source(const struct snapshot *s, const struct snap_frame *f, json_t *frame)
+{
+	const struct snap_detail *d = snap_detail_of(s, f);
+	bool have = d && d->source;
+
+	json_object_set_new(frame, "source", have ? json_string(d->source) : json_null());
+	json_object_set_new(frame, "source_newer",
+			    have ? json_boolean(d->source_newer) : json_null());
+}
+
 static json_t *thread_frame(const struct snapshot *s, const struct snap_frame *f)
 {
 	const struct snap_code *c = snap_code_of(s, f);
 	json_t *frame = json_frame(s, f);
 
 	json_object_set_new(frame, "kind", json_string("python"));
-	json_object_set_new(frame, "column", count(f->at.col));
-	json_object_set_new(frame, "end_line", count(f->at.end_line > 0 ? f->at.end_line : -1));
-	json_object_set_new(frame, "end_column", count(f->at.end_col));
+	add_columns(f, frame);
+	add_source(s, f, frame);
 	json_object_set_new(frame, "async", json_boolean(c->async));
 	json_object_set_new(frame, "task", task_id(s, f->task));
-	json_object_set_new(frame, "locals", json_null());
+	json_object_set_new(frame, "locals", json_locals(s, f));
 	return frame;
 }
 
@@ -209,7 +225,8 @@ static json_t *who(const struct snapshot *s, const struct verdict *v)
 	f = &s->frames[c->frame];
 	frame = json_frame(s, f);
 	json_object_del(frame, "own");
-	json_object_set_new(frame, "source", c->source[0] ? json_string(c->source) : json_null());
+	add_columns(f, frame);
+	add_source(s, f, frame);
 	json_object_set_new(frame, "task",
 			    c->task == SNAP_NONE ? json_null()
 						 : json_string(s->tasks[c->task].name));
@@ -482,6 +499,10 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 				    ? json_null()
 				    : hex(s->loops[t->waits_for_loop].run.loop));
 	add_os(&t->os, thread);
+	json_object_set_new(thread, "locals_of_one_moment",
+			    t->stood == SNAP_STOOD || t->stood == SNAP_RAN
+				    ? json_boolean(t->stood == SNAP_STOOD)
+				    : json_null());
 	json_object_set_new(thread, "call", call(t));
 	json_object_set_new(thread, "frames", frames);
 	return thread;
@@ -549,6 +570,12 @@ static void put_threads(struct writer *w)
 			put(w, ",");
 		put_value(w, json_pack("{ss ss sI}", "what", p->what, "where", p->where, "count",
 				       (json_int_t)p->count));
+	}
+	if (w->s->variables_left) {
+		put(w, w->s->n_problems ? "," : "");
+		put_value(w,
+			  json_pack("{ss ss sI}", "what", "more variables than are shown", "where",
+				    "frames", "count", (json_int_t)w->s->variables_left));
 	}
 	put(w, "]}\n");
 }

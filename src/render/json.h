@@ -37,6 +37,9 @@ static inline json_t *string(const char *text)
 /* A frame as the stack of a task has it, with "own". */
 json_t *json_frame(const struct snapshot *s, const struct snap_frame *f);
 
+/* The variables of a frame, null when they were not read. */
+json_t *json_locals(const struct snapshot *s, const struct snap_frame *f);
+
 /* One of tasks[]. rows: kept from one task to the next. */
 json_t *json_task(const struct snapshot *s, struct await_rows *rows, const struct snap_task *t);
 

@@ -14,6 +14,36 @@ json_t *json_frame(const struct snapshot *s, const struct snap_frame *f)
 			 c->own);
 }
 
+json_t *json_locals(const struct snapshot *s, const struct snap_frame *f)
+{
+	const struct snap_detail *d = snap_detail_of(s, f);
+	json_t *object;
+
+	if (!d || !d->have_variables)
+		return json_null();
+	object = json_object();
+	for (uint32_t i = 0; i < d->n_variables; i++)
+		json_object_set_new(object, d->variables[i].name,
+				    json_string(d->variables[i].value));
+	if (d->variables_left)
+		json_object_set_new(object, "...", json_sprintf("%u more", d->variables_left));
+	return object;
+}
+
+static json_t *stack_of(const struct snapshot *s, const struct snap_task *t)
+{
+	json_t *stack = json_array();
+
+	for (uint32_t i = 0; i < t->stack.n; i++) {
+		const struct snap_frame *f = snap_frame_at(s, &t->stack, i);
+		json_t *frame = json_frame(s, f);
+
+		json_object_set_new(frame, "locals", json_locals(s, f));
+		json_array_append_new(stack, frame);
+	}
+	return stack;
+}
+
 static json_t *callbacks(const struct snapshot *s, const struct snap_task *t)
 {
 	json_t *array;
@@ -80,17 +110,14 @@ json_t *json_task(const struct snapshot *s, struct await_rows *rows, const struc
 {
 	static const char *const owners[] = {NULL,     "nobody", "group",   "task",
 					     "runner", "thread", "callback"};
-	json_t *stack = json_array();
 
-	for (uint32_t i = 0; i < t->stack.n; i++)
-		json_array_append_new(stack, json_frame(s, snap_frame_at(s, &t->stack, i)));
 	return json_pack(
 		"{so ss so ss ss sI sf so sb so so so so so sb}", "id", hex(t->id), "name", t->name,
 		"loop", t->loop == SNAP_NONE ? json_null() : hex(s->loops[t->loop].run.loop),
 		"state", task_state_word(t->state), "coroutine", t->coroutine, "cancelling",
 		(json_int_t)t->cancelling, "seen_s", 0.0, /* a dump is one full look */
 		"age_s", number(t->have_age, (double)t->age_ns / 1e9), "age_is_lower_bound",
-		!t->have_age || t->age_is_lower, "stack", stack, "waits_on", waits_on(s, rows, t),
-		"awaited_by", awaited_by(s, t), "awaited_by_cut", awaited_by_cut(t), "owner",
-		string(owners[t->owner]), "torn", t->torn);
+		!t->have_age || t->age_is_lower, "stack", stack_of(s, t), "waits_on",
+		waits_on(s, rows, t), "awaited_by", awaited_by(s, t), "awaited_by_cut",
+		awaited_by_cut(t), "owner", string(owners[t->owner]), "torn", t->torn);
 }

@@ -195,6 +195,9 @@ static void frame_line(struct text *t, const struct snap_frame *f, const struct 
 	strbuf_addf(&t->line, "%s%s%s", c->qualname, c->async ? "   async" : "",
 		    culprit && c->own ? "   <- yours" : "");
 	text_end_line(t);
+	if (t->o->verbose)
+		text_source(t, f, 6);
+	text_variables(t, f, 6);
 }
 
 /* Long stacks keep both ends: where it began, and where it is. */
@@ -376,8 +379,31 @@ static void main_thread_stack(struct text *t)
 	}
 }
 
+/* Which values are not to be taken at their word. */
+static void moved_text(struct text *t)
+{
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	for (size_t i = 0; i < t->s->n_threads; i++)
+		if (t->s->threads[i].stood == SNAP_RAN)
+			strbuf_addf(&line, "%s%s/%d", line.len ? ", " : "thread ",
+				    snap_thread_name(&t->s->threads[i]), t->s->threads[i].os.tid);
+	if (!line.len)
+		return;
+	strbuf_addstr(&line, " ran while they were read: each is of a moment of its own, and may "
+			     "have been another object by the time its value was read");
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "Variables: ", line.data);
+}
+
 static void problems_text(struct text *t)
 {
+	moved_text(t);
+	if (t->s->variables_left) {
+		TEXT_LINE(t, "%s", "");
+		TEXT_LINE(t, "Variables of %zu more frames are not shown: they are too many.",
+			  t->s->variables_left);
+	}
 	if (!t->s->n_problems)
 		return;
 	TEXT_LINE(t, "%s", "");

@@ -25,6 +25,10 @@ void text_wrap(struct text *t, const char *prefix, const char *text);
 /* "app/pricing.py:88" */
 void text_place(const struct text *t, const struct snap_frame *f, struct strbuf *out);
 
+/* Below the line of a frame: its source, if it is there, and its variables (text_frame.c). */
+void text_source(struct text *t, const struct snap_frame *f, size_t indent);
+void text_variables(struct text *t, const struct snap_frame *f, size_t indent);
+
 /* What a task waits in, or its state in brackets; a library's wait by its title in the catalogue.
  */
 void text_waits(const struct snapshot *s, struct await_rows *rows, const struct snap_task *task,
@@ -36,7 +40,7 @@ const struct snap_frame *text_own_frame(const struct snapshot *s, const struct s
 /* The name that a reader knows a thread by. */
 static inline const char *text_thread_name(const struct snap_thread *thread)
 {
-	return thread->name ? thread->name : thread->os_name;
+	return snap_thread_name(thread);
 }
 
 /*

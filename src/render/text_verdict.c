@@ -28,9 +28,7 @@ static void culprit_lines(struct text *t, const struct verdict *v)
 	strbuf_addf(&t->line, "  %s()  ", snap_code_of(t->s, &t->s->frames[c->frame])->qualname);
 	text_place(t, &t->s->frames[c->frame], &t->line);
 	text_end_line(t);
-	if (c->source[0])
-		TEXT_LINE(t, "      %s%s", c->source,
-			  c->source_newer ? "   [file changed since start]" : "");
+	text_source(t, &t->s->frames[c->frame], 6);
 }
 
 /* "1 task", "2 tasks": to be followed by what is said of them. */

@@ -199,8 +199,7 @@ static void add_thread(const struct text *t, struct strbuf *out, uint32_t index)
 {
 	const struct snap_thread *thread = &t->s->threads[index];
 
-	strbuf_addf(out, "thread %s/%d", thread->name ? thread->name : thread->os_name,
-		    thread->os.tid);
+	strbuf_addf(out, "thread %s/%d", snap_thread_name(thread), thread->os.tid);
 }
 
 static void add_place(const struct text *t, struct strbuf *out, const struct snap_blocked *w)

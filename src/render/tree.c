@@ -158,12 +158,14 @@ static void node(struct tree *tree, uint32_t i)
 {
 	struct text *t = tree->t;
 	const struct snap_task *task = &t->s->tasks[i];
+	const struct snap_frame *f = text_own_frame(t->s, &task->stack);
 	cleanup_strbuf struct strbuf name = STRBUF_INIT, what = STRBUF_INIT, right = STRBUF_INIT;
-	size_t room;
+	size_t room, indented;
 
 	if (!task_filter_matches(t->o->filter, t->s, i))
 		return;
 	indent(tree);
+	indented = t->line.len;
 	add_cut(tree, task->name, 30, &name);
 	waits(tree, task, &what);
 	marks(tree, i, &right);
@@ -176,6 +178,8 @@ static void node(struct tree *tree, uint32_t i)
 	}
 	strbuf_addf(&t->line, "%s%s", what.data, right.data);
 	text_end_line(t);
+	if (f)
+		text_variables(t, f, indented + 3);
 }
 
 static void again(struct tree *tree, uint32_t i)

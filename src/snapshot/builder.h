@@ -164,6 +164,9 @@ void settle_begin(struct builder *b);
 
 /* What was read to open the target can be of this look: nothing has run since. */
 bool settle_is_fresh(struct builder *b);
+
+/* ... nor ever until now, in the main thread; to be asked once, at the end. */
+bool settle_main_slept(struct builder *b);
 void settle_remember(struct builder *b); /* before the tasks are read */
 bool settle_moved(struct builder *b);
 
@@ -236,6 +239,19 @@ void build_kernel(struct builder *b);
 
 /* Reads the counters again when that was long ago. */
 void kernel_refresh(struct source *light, struct snapshot *s);
+
+/* The detail of a frame, made when it has none; valid until the next one is. */
+struct snap_detail *snap_detail_add(struct snapshot *s, uint32_t frame);
+
+/*
+ * Of a line of source its text without what it is indented by, and which columns of that are at
+ * the position (lines.c).
+ */
+void line_text(const struct strbuf *line, const struct py_position *at, struct strbuf *out,
+	       uint32_t *mark, uint32_t *mark_end);
+
+/* The variables of frames, where they are asked for; when all else is known (variables.c). */
+void build_variables(struct builder *b, const struct snapshot_options *options);
 
 /* The first entry of the series of looks, from the full look itself. */
 void build_first_look(struct builder *b);

@@ -113,7 +113,7 @@ static bool retake(struct python *py, const struct process *proc,
 	f->stopped = true;
 	f->pages = picture.pages;
 	f->threads = picture.threads;
-	f->late_pages = source_late_pages(src);
+	f->late_pages = next->freeze.late_pages;
 	return true;
 }
 

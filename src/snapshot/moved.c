@@ -10,6 +10,7 @@
 
 #define SINCE "./././././" /* spellings of a path, as PROCESS_BEFORE is one */
 #define AFTER "././././"
+#define LAST  "./././././././"
 
 /* How often the main thread was given a CPU so far. */
 static bool main_slices(struct builder *b, const char *spelling, uint64_t *ret)
@@ -51,6 +52,13 @@ bool settle_is_fresh(struct builder *b)
 	uint64_t slices;
 
 	return b->main_slept && main_slices(b, SINCE, &slices) && slices == b->main_slices;
+}
+
+bool settle_main_slept(struct builder *b)
+{
+	uint64_t slices;
+
+	return b->main_slept && main_slices(b, LAST, &slices) && slices == b->main_slices;
 }
 
 /* Loops run in the main thread as a rule; of others it is not known beforehand. */

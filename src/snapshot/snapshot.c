@@ -400,6 +400,9 @@ bool build_snapshot(struct python *py, const struct process *proc,
 	read_children(&b);
 	build_kernel(&b);
 	build_first_look(&b);
+	/* what variables refer to may be new each time: no stop would ever have all of it */
+	b.s->freeze.late_pages = source_late_pages(py->rd.src);
+	build_variables(&b, options);
 	judge_consistency(b.s);
 	b.s->read_ns = source_clock(py->rd.src) - begin;
 	b.s->stats = source_get_stats(py->rd.src);
@@ -462,6 +465,7 @@ void snapshot_destroy(struct snapshot *snap)
 	free(snap->resources);
 	free(snap->awaiters);
 	free(snap->callbacks);
+	free(snap->details);
 	free(snap->looks);
 	free(snap->problems);
 	arena_deinit(&snap->arena);

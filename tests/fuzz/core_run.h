@@ -99,7 +99,8 @@ static inline void render_all(const struct snapshot *snap, struct diagnosis *d, 
 static inline void look_into(struct source *src, struct process *proc, struct python *py,
 			     unsigned choice)
 {
-	struct snapshot_options how = {0};
+	struct snapshot_options how = {.variables = (enum snap_variables)((choice >> 4) % 3),
+				       .types_only = choice & 64};
 	struct diagnose_options options = {100000000};
 	struct snapshot *snap;
 	struct diagnosis *d;
@@ -110,6 +111,8 @@ static inline void look_into(struct source *src, struct process *proc, struct py
 	looks = source_note(src, "looks");
 	if (looks)
 		snapshot_looks_read(snap, looks);
+	if (choice & 2)
+		snapshot_sources(snap, src);
 	d = diagnose(snap, &options);
 	diagnosis_wants(snap, d, INT64_C(2000000000));
 	snapshot_ages(snap);

@@ -44,6 +44,8 @@ struct world {
 	struct snap_task tasks[TASKS];
 	struct snap_look looks[4];
 	struct snap_problem problem;
+	struct snap_detail detail; /* of the user's own frame in the thread's stack */
+	struct snap_variable variables[3];
 	struct diagnosis *d;
 };
 
@@ -82,6 +84,9 @@ static inline void world_codes(struct world *w)
 	w->s.codes = w->codes;
 	w->s.frames = w->frames;
 	w->s.n_codes = CODES;
+	w->frames[2].detail = 1;
+	w->s.details = &w->detail;
+	w->s.n_details = 1;
 	w->s.n_frames = FRAMES;
 }
 
@@ -256,7 +261,9 @@ static inline void make_blocked(struct world *w)
 	strcpy(w->loop.callback.name, "TaskStepMethWrapper");
 	w->loop.callback.task = w->tasks[7].id;
 	world_judge(w);
-	strcpy(w->d->loops[0].culprit.source, "r = requests.get(url)");
+	w->detail.source = "r = requests.get(url)";
+	w->detail.mark = 4;
+	w->detail.mark_end = 21;
 }
 
 /* Ages that are known, bounded and unknown; tasks that nobody awaits, or can wake. */
@@ -286,8 +293,8 @@ static inline void make_cpu(struct world *w)
 	world_look(w, 0, 2, 0);
 	world_look(w, 20, 2, 19);
 	world_judge(w);
-	w->d->loops[0].culprit.source_newer = true;
-	strcpy(w->d->loops[0].culprit.source, "while n: n -= 1");
+	w->detail.source_newer = true;
+	w->detail.source = "while n: n -= 1";
 }
 
 static inline void make_overloaded(struct world *w)
@@ -366,7 +373,16 @@ static inline void make_hostile(struct world *w)
 	w->tasks[7].name = evil;
 	w->loop.wait.peer = NULL;
 	w->loop.wait.path = wide;
-	memcpy(w->d->loops[0].culprit.source, wide, sizeof(wide));
+	w->detail.source = wide;
+	w->detail.mark = 70;
+	w->detail.mark_end = 260;
+	w->variables[0] = (struct snap_variable){"v", wide};
+	w->variables[1] = (struct snap_variable){marks, marks};
+	w->variables[2] = (struct snap_variable){"plain", "'text'"};
+	w->detail.variables = w->variables;
+	w->detail.n_variables = ARRAY_SIZE(w->variables);
+	w->detail.variables_left = 7;
+	w->detail.have_variables = true;
 	w->problem = (struct snap_problem){"a task changed while it was read", "task", 3};
 	w->s.problems = &w->problem;
 	w->s.n_problems = 1;

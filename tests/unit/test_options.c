@@ -358,6 +358,14 @@ static void test_freeze_is_for_processes(void **state)
 	assert_ends("doctor --freeze 1", 2, "--freeze does not belong");
 }
 
+static void test_locals(void **state)
+{
+	(void)state;
+	assert_true(taken("--locals 1")->locals);
+	assert_false(taken("1")->locals);
+	assert_ends("doctor --locals 1", 2, "--locals does not belong");
+}
+
 static void test_labels(void **state)
 {
 	const struct options *o = taken("--label a=b --label k=v=w --label e= 1");
@@ -453,6 +461,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_unknown_options, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
+		cmocka_unit_test_teardown(test_locals, end),
 		cmocka_unit_test_teardown(test_labels, end),
 		cmocka_unit_test_teardown(test_help, end),
 		cmocka_unit_test_teardown(test_help_is_narrow, end),

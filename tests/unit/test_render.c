@@ -336,7 +336,8 @@ static void check_loop(const json_t *loop)
 	if (!json_is_null(get(loop, "executor")))
 		assert_keys(get(loop, "executor"), "max threads idle queued");
 	if (!json_is_null(get(loop, "who")))
-		assert_keys(get(loop, "who"), "function qualname file line source task");
+		assert_keys(get(loop, "who"), "function qualname file line source task column "
+					      "end_line end_column source_newer");
 	if (!json_is_null(get(loop, "what")))
 		assert_keys(get(loop, "what"),
 			    "library title rule leaf system_call on_cpu_ratio fd peer path "
@@ -363,15 +364,17 @@ static void check_lists(const json_t *root)
 				    "kind id what resource left_s timeout_left_s callbacks waker "
 				    "library title rule");
 		json_array_foreach(get(part, "stack"), j, inner)
-			assert_keys(inner, "function qualname file line own");
+			assert_keys(inner, "function qualname file line own locals");
 	}
 	json_array_foreach(get(root, "threads"), i, part)
 	{
 		assert_keys(part, "id name os_name state on_cpu_ratio run_queue_ratio system_call "
 				  "system_call_args wchan has_gil waits_for_gil interpreter loop "
-				  "waits_for_loop frames");
+				  "waits_for_loop frames locals_of_one_moment");
 		json_array_foreach(get(part, "frames"), j, inner) assert_keys(
-			inner, "kind function qualname file line own async task locals");
+			inner,
+			"kind function qualname file line column end_line end_column own async "
+			"task locals source source_newer");
 	}
 	json_array_foreach(get(root, "problems"), i, part) assert_keys(part, "what where count");
 }
