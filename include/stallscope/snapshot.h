@@ -182,7 +182,7 @@ enum snap_stood { SNAP_STOOD_NOT_ASKED, SNAP_STOOD, SNAP_RAN, SNAP_STOOD_UNKNOWN
 
 struct snap_thread {
 	struct os_thread os;
-	const char *os_name, *name; /* comm; threading's name or NULL */
+	const char *os_name, *name; /* comm; threading's name or NULL; both NULL: redacted */
 	bool is_python;
 	uint64_t tstate;
 	uint32_t interpreter;	/* index, SNAP_NONE of a thread that is not Python's */
@@ -332,6 +332,7 @@ struct snapshot {
 	uint64_t runtime, runtime_size;		 /* of _PyRuntime */
 	int minor, micro;
 	bool free_threaded, debug_build;
+	bool redacted;	    /* by snapshot_redact() */
 	const char *layout; /* the provider that had the last word */
 	bool asyncio_loaded;
 
@@ -409,6 +410,13 @@ void snapshot_source(struct snapshot *snap, struct source *src, uint32_t frame);
 
 /* ... of all frames that are the user's own, at most SNAP_MAX_LINES. */
 void snapshot_sources(struct snapshot *snap, struct source *src);
+
+/*
+ * Takes out what a process was given and what it called things while it ran: arguments, names of
+ * tasks and threads, addresses and paths at the other ends, other processes' commands, lines of
+ * source. What is left names code, types and numbers. A diagnosis made before still has them.
+ */
+void snapshot_redact(struct snapshot *snap);
 
 /*
  * Between the first look and the last one; negative when that is unknown, as it is with one look.

@@ -49,6 +49,7 @@ struct snap_wait_fd {
 	uint32_t retransmits;	 /* of what is not acknowledged */
 	const char *path;	 /* of anything else: file, "pipe:[7]", "socket:[9]"; or NULL */
 	bool deleted;		 /* the file at path has no name any more */
+	bool redacted;		 /* peer, local or path was taken out */
 };
 
 /* Bounds of what is kept of one blocked thread. */

@@ -31,7 +31,7 @@ struct options {
 	bool tasks_given;
 	uint64_t max_tasks;
 	const char *output, *save, *dump_layout, *culprits;
-	bool ascii, exit_code, quiet, freeze, locals;
+	bool ascii, exit_code, quiet, freeze, locals, redact;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
 	size_t n_labels;

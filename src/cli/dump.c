@@ -84,6 +84,7 @@ static bool take(struct look *k, struct error *err)
 	struct snapshot_options options = {.max_tasks = k->o->max_tasks,
 					   .freeze = k->o->freeze,
 					   .variables = variables_of(k->o),
+					   .types_only = k->o->redact,
 					   .columns = columns_of(k)};
 	struct snapshot *snap;
 
@@ -164,14 +165,19 @@ static void fetch_sources(struct look *k)
 		snapshot_sources(k->snap, k->target->src);
 }
 
-/* What is to be shown of what was looked at. */
+/* What is to be shown of what was looked at; the filter is on names that may go here. */
 static void finish(struct look *k)
 {
 	const struct options *o = k->o;
 
 	if (o->n_filters)
 		task_filter_init(&k->filter, k->snap, o->filters, o->n_filters, NULL);
-	fetch_sources(k);
+	if (o->redact) {
+		snapshot_redact(k->snap);
+		judge(k);
+	} else {
+		fetch_sources(k);
+	}
 	snapshot_ages(k->snap);
 }
 

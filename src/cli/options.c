@@ -46,6 +46,8 @@ static const struct {
 	  "stop the Python threads for some ms, for a picture of one instant")                     \
 	X(LOCALS, "locals", 0, NULL, DUMP,                                                         \
 	  "the variables of the frames shown: they may be secrets")                                \
+	X(REDACT, "redact", 0, NULL, DUMP,                                                         \
+	  "leave out peers, paths, arguments, names and values of variables")                      \
 	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
 	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
 	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
@@ -286,6 +288,8 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return o->freeze = true;
 	case OPT_LOCALS:
 		return o->locals = true;
+	case OPT_REDACT:
+		return o->redact = true;
 	case OPT_EXIT_CODE:
 		return o->exit_code = true;
 	case OPT_ASCII:
@@ -402,6 +406,11 @@ static bool fit_together(const struct options *o, int *status)
 	if (o->save && o->n_targets > 1) {
 		*status = usage_error("--save takes one process, not %zu: name a file for each",
 				      o->n_targets);
+		return false;
+	}
+	if (o->save && o->redact) {
+		*status = usage_error("%s", "--save writes memory as it is: --redact cannot take "
+					    "anything out of that");
 		return false;
 	}
 	for (size_t i = 0; o->freeze && i < o->n_targets; i++) {

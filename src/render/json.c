@@ -137,13 +137,13 @@ static json_t *tool(const struct writer *w)
 	static const char *const words[] = {"consistent", "repaired", "torn"};
 	const struct snapshot *s = w->s;
 
-	return json_pack("{ss sI sf sf sI sI sI so si ss}", "version", PACKAGE_VERSION, "looks",
-			 (json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
-			 seconds((int64_t)s->read_ns), "bytes_read",
-			 (json_int_t)s->stats.bytes_read, "system_calls",
-			 (json_int_t)s->stats.system_calls, "paused_us",
-			 (json_int_t)((s->stats.paused_ns + 999) / 1000), "freeze", freeze(s),
-			 "retries", (int)s->retries, "consistency", words[s->consistency]);
+	return json_pack(
+		"{ss sI sf sf sI sI sI so si ss sb}", "version", PACKAGE_VERSION, "looks",
+		(json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
+		seconds((int64_t)s->read_ns), "bytes_read", (json_int_t)s->stats.bytes_read,
+		"system_calls", (json_int_t)s->stats.system_calls, "paused_us",
+		(json_int_t)((s->stats.paused_ns + 999) / 1000), "freeze", freeze(s), "retries",
+		(int)s->retries, "consistency", words[s->consistency], "redacted", s->redacted);
 }
 
 static json_t *python(const struct snapshot *s)

@@ -76,8 +76,9 @@ static void add_peer(struct strbuf *out, const struct snap_wait_fd *fd)
 {
 	const char *kind = fd->kind == SNAP_FD_UDP ? "UDP" : fd->tcp_state;
 
-	strbuf_addf(out, "%s%s%s%s, %s", fd->peer, fd->is_dns ? " (a DNS server)" : "",
-		    kind ? ", " : "", kind ? kind : "", tcp_says(fd));
+	strbuf_addf(out, "%s%s%s%s, %s", fd->peer ? fd->peer : "(left out)",
+		    fd->is_dns ? " (a DNS server)" : "", kind ? ", " : "", kind ? kind : "",
+		    tcp_says(fd));
 	if (fd->retransmits)
 		strbuf_addf(out, ", sent again %u times", fd->retransmits);
 }
@@ -134,7 +135,7 @@ static void add_other(struct strbuf *out, const struct snap_wait_fd *fd)
 		strbuf_addf(out, "%s%s", *word ? " " : "", fd->path);
 	else if (fd->kind == SNAP_FD_UDP && fd->local)
 		strbuf_addf(out, " at %s, nothing received", fd->local);
-	else if (fd->kind == SNAP_FD_UNIX)
+	else if (fd->kind == SNAP_FD_UNIX && !fd->redacted)
 		strbuf_addstr(out, ", unnamed");
 	if (fd->deleted)
 		strbuf_addstr(out, " (deleted)");
@@ -145,7 +146,7 @@ static const char *add_descriptor(struct strbuf *out, const struct snap_loop *l)
 {
 	const struct snap_wait_fd *fd = &l->wait;
 
-	if (fd->peer) {
+	if (fd->peer || (fd->redacted && (fd->kind == SNAP_FD_TCP || fd->kind == SNAP_FD_UDP))) {
 		add_peer(out, fd);
 		return PREFIX_PEER;
 	}

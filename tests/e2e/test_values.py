@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Variables of frames, and the part of a line that runs."""
+"""Variables of frames, the part of a line that runs, and what --redact takes out."""
+import json
 import os
 import re
 import time
@@ -135,6 +136,44 @@ def test_forged(interpreter):
         for name, value in forged.items():
             assert value.startswith(told.get(name, CHANGED)), (name, value)
         assert forged["f_own"] == "[%s]" % ", ".join([CHANGED] * 5)
+
+
+REDACTED = "/tmp/secret-argument"
+
+
+def test_redacted():
+    """Nothing that a process was given or named while it ran is left, and the verdict is the same."""
+    with Target(ORDINARY, "peers.py", "silent", REDACTED) as target:
+        settle()
+        plain = dump(target.pid, "--locals", "-v")
+        document = dump(target.pid, "--redact", "--locals", "-v")
+        texts = [json.dumps(document)] + [run("dump", "--redact", "--locals", "--tasks", tasks, *more, target.pid).stdout
+                                          for tasks in ("groups", "tree", "all") for more in ((), ("-v",))]
+        names = [task["name"] for task in plain["tasks"]] + [plain["loops"][0]["who"]["source"]]
+        assert plain["loops"][0]["what"]["peer"] == target.truth["peer"] and REDACTED in str(plain)
+        for text in texts:
+            for secret in [REDACTED, target.truth["peer"], "127.0.0.1", "--port"] + names:
+                assert secret not in text, secret
+        loop, = document["loops"]
+        for key in "verdict", "kind", "confidence":
+            assert loop[key] == plain["loops"][0][key]
+        assert document["tool"]["redacted"] and not plain["tool"]["redacted"]
+        assert document["process"]["command"] == [os.path.basename(plain["process"]["executable"])]
+        assert loop["what"]["peer"] is None and loop["what"]["tcp_state"] == "ESTABLISHED"
+        assert [task["name"] for task in document["tasks"]] == [task["id"] for task in document["tasks"]]
+        assert loop["who"]["task"] in [task["id"] for task in document["tasks"]] and loop["who"]["source"] is None
+        for stack in [thread["frames"] for thread in document["threads"]] + [task["stack"] for task in document["tasks"]]:
+            for frame in stack:
+                assert all(re.fullmatch(r"<[\w.]+>", value) for value in (frame["locals"] or {}).values())
+        assert "(left out), ESTABLISHED, nothing received, no timeout is set" in texts[1]
+        result = run("dump", "--redact", "--save", "/nonexistent/x.core", target.pid)
+        assert result.returncode == 2 and "--redact" in result.stderr
+
+
+def test_filter_before_redaction():
+    with Target(ORDINARY, "values.py") as target:
+        document = dump(target.pid, "--redact", "--filter", "name=Task-2")
+        assert [task["coroutine"] for task in document["tasks"]] == ["waits"]
 
 
 SCRIPT = """

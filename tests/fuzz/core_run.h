@@ -111,7 +111,9 @@ static inline void look_into(struct source *src, struct process *proc, struct py
 	looks = source_note(src, "looks");
 	if (looks)
 		snapshot_looks_read(snap, looks);
-	if (choice & 2)
+	if (choice & 64)
+		snapshot_redact(snap);
+	else if (choice & 2)
 		snapshot_sources(snap, src);
 	d = diagnose(snap, &options);
 	diagnosis_wants(snap, d, INT64_C(2000000000));

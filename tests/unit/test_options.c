@@ -358,11 +358,13 @@ static void test_freeze_is_for_processes(void **state)
 	assert_ends("doctor --freeze 1", 2, "--freeze does not belong");
 }
 
-static void test_locals(void **state)
+static void test_locals_and_redact(void **state)
 {
 	(void)state;
 	assert_true(taken("--locals 1")->locals);
-	assert_false(taken("1")->locals);
+	assert_true(taken("--redact 1")->redact);
+	assert_false(taken("1")->locals || taken("1")->redact);
+	assert_ends("--redact --save x 1", 2, "--save writes memory as it is");
 	assert_ends("doctor --locals 1", 2, "--locals does not belong");
 }
 
@@ -461,7 +463,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_unknown_options, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
-		cmocka_unit_test_teardown(test_locals, end),
+		cmocka_unit_test_teardown(test_locals_and_redact, end),
 		cmocka_unit_test_teardown(test_labels, end),
 		cmocka_unit_test_teardown(test_help, end),
 		cmocka_unit_test_teardown(test_help_is_narrow, end),

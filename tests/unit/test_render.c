@@ -311,7 +311,7 @@ static void check_process(const json_t *root)
 			  "threads problems filter");
 	assert_text(root, "schema", "stallscope/1");
 	assert_keys(get(root, "tool"), "version looks window_s read_s bytes_read system_calls "
-				       "paused_us freeze retries consistency");
+				       "paused_us freeze retries consistency redacted");
 	assert_keys(get(root, "process"), "pid ns_pid command started uid executable container "
 					  "cgroup threads children python");
 	assert_keys(get(get(root, "process"), "python"), "version free_threaded debug layout");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_variables.c - what stands below a frame */
+/* test_variables.c - what stands below a frame, and what --redact takes out of a snapshot */
 #include <jansson.h>
 #include <stdio.h>
 
@@ -209,12 +209,65 @@ static void json_has_them(void **state)
 	world_deinit(&w);
 }
 
+/* ---- redaction ------------------------------------------------------------------------------- */
+
+/* Everything that is taken out is there before, and nowhere after; the verdict is the same. */
+static void redaction(void **state)
+{
+	static const char *const secrets[] = {
+		"app.py",	"8080",	    "10.0.3.17", "conn-1",   "handle-quote",
+		"r = requests", "/s/sock",  "/s/other",	 "holder-x", "tracer-x",
+		"the-worker",	"10.9.9.9", "/s/open",	 "python3 ", "log-writer"};
+	struct render_options options = {
+		.width = 100, .threshold_s = 0.1, .tasks = RENDER_TASKS_ALL, .verbose = true};
+	struct verdict before;
+	struct world w;
+	json_t *root;
+	char *text, *json;
+
+	(void)state;
+	make_blocked(&w);
+	before = w.d->loops[0];
+	w.threads[1].name = (char[]){"the-worker"};
+	w.s.limits.tracer_command = "tracer-x";
+	w.s.tracer = 5;
+	w.loop.wait.local = "10.9.9.9:1";
+	w.loop.wait.kind = SNAP_FD_TCP;
+	w.loop.blocked.kind = SNAP_BLOCKED_FDS;
+	w.loop.blocked.n_fds = w.loop.blocked.fds_total = 2;
+	w.loop.blocked.fds[0] = (struct snap_wait_fd){.fd = 6, .path = "/s/sock"};
+	w.loop.blocked.fds[1] = (struct snap_wait_fd){.fd = 7, .path = "/s/other"};
+	w.loop.blocked.path = "/s/open";
+	w.loop.blocked.command = "holder-x";
+	snapshot_redact(&w.s);
+	world_deinit(&w);
+	world_judge(&w);
+	text = text_of(&w, &options);
+	root = json_of(&w);
+	json = json_dumps(root, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(secrets); i++) {
+		assert_has(text, secrets[i], false);
+		assert_has(json, secrets[i], false);
+	}
+	assert_has(text, "\npython3.12 (CPython 3.12.1, asyncio, thread MainThread/4242)\n", true);
+	assert_has(text, "(left out), ESTABLISHED, nothing received", true);
+	assert_has(text, "\ntask 0x7f0000010100  pending", true);
+	assert_true(json_is_true(json_object_get(json_object_get(root, "tool"), "redacted")));
+	assert_int_equal(before.id, w.d->loops[0].id);
+	assert_string_equal(before.kind, w.d->loops[0].kind);
+	json_decref(root);
+	free(json);
+	free(text);
+	arena_deinit(&w.s.arena);
+	world_deinit(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(marks),	 cmocka_unit_test(text_has_them),
 		cmocka_unit_test(tree_has_them), cmocka_unit_test(newer_file),
-		cmocka_unit_test(json_has_them),
+		cmocka_unit_test(json_has_them), cmocka_unit_test(redaction),
 	};
 
 	return cmocka_run_group_tests_name("variables", tests, NULL, NULL);
