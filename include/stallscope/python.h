@@ -149,6 +149,22 @@ struct py_frame {
 bool python_stack(struct python *py, uint64_t tstate, struct py_frame *frames, size_t max,
 		  size_t *n, bool *truncated, struct error *err);
 
+/* One run of the evaluation loop, which is a C function, for some frames that follow each other. */
+struct py_evaluation {
+	uint64_t stack; /* address of a local variable of it, on the stack of C; 0 unknown */
+	uint32_t n;	/* of these frames; 0: it has just begun, or ends */
+};
+
+/*
+ * How the n frames that python_stack() gave are spread over evaluations, innermost first: at most
+ * n + 1 of them into ret[]. 0 when they do not fit together: they were read while the stack moved.
+ */
+size_t python_evaluations(struct python *py, uint64_t tstate, const struct py_frame *frames,
+			  size_t n, struct py_evaluation *ret);
+
+/* The address of the innermost frame, with or without code, as it is now; 0 none. */
+uint64_t python_top(struct python *py, uint64_t tstate);
+
 /* One frame. False: not a frame. */
 bool python_frame(struct python *py, uint64_t address, struct py_frame *ret);
 

@@ -44,6 +44,9 @@ struct cpython_ops {
 
 	/* The innermost frame of a thread. */
 	uint64_t (*top_frame)(struct python *py, uint64_t tstate);
+	/* How frames are spread over evaluations. */
+	size_t (*evaluations)(struct python *py, uint64_t tstate, const struct py_frame *frames,
+			      size_t n, struct py_evaluation *ret);
 	/* True for the frame of a generator or coroutine. */
 	bool (*frame_is_gen)(struct python *py, uint64_t address);
 	/* A frame record from its address; code UINT32_MAX for one without code. */
@@ -63,6 +66,13 @@ const struct cpython_ops *cpython_ops_get(int minor);
 uint64_t frame_top_object(struct python *py, uint64_t tstate); /* frame.c */
 uint64_t frame_top_cframe(struct python *py, uint64_t tstate);
 uint64_t frame_top_current(struct python *py, uint64_t tstate);
+size_t evaluations_each(struct python *py, uint64_t tstate, const struct py_frame *frames, size_t n,
+			struct py_evaluation *ret); /* evaluation.c */
+size_t evaluations_cframe(struct python *py, uint64_t tstate, const struct py_frame *frames,
+			  size_t n, struct py_evaluation *ret);
+size_t evaluations_shim(struct python *py, uint64_t tstate, const struct py_frame *frames, size_t n,
+			struct py_evaluation *ret);
+
 bool frame_is_gen_object(struct python *py, uint64_t address);
 bool frame_is_gen_interpreter(struct python *py, uint64_t address);
 bool frame_read_object(struct python *py, uint64_t address, struct py_frame *ret);
