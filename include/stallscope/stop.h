@@ -85,6 +85,52 @@ struct stop {
 bool source_stop(struct source *src, const struct stop_request *want, struct stop **ret,
 		 struct error *err);
 
+/*
+ * Another source on the same target in which what was copied is as it was then: ranges and stacks.
+ * The rest is read of the running target. Closed like any other.
+ */
+struct source *source_of_stop(struct source *src, const struct stop *stop);
+
+/* Registers of a thread, of which source_stop() or a full core tells. */
+struct source_registers {
+	int32_t tid;
+	uint32_t n; /* words; 0 unknown */
+	uint64_t v[STOP_REGISTERS];
+};
+
+/* Those of a thread of a full core; ABSENT: it does not have them, or it is no full core. */
+bool source_core_registers(struct source *src, int32_t tid, struct source_registers *ret,
+			   struct error *err);
+
+/*
+ * For source_save(): the registers of a thread that was stopped, and the quarters of pages of its
+ * stack of which bits are set in used (those that lie whole in what was copied). Memory that this
+ * look has read already stays what it is.
+ */
+void source_keep_stopped(struct source *src, const struct stop_thread *thread, const uint8_t *used);
+
+/* The number of the quarter that holds an address of a copied stack. */
+static inline size_t stop_quarter(const struct stop_thread *thread, uint64_t addr)
+{
+	return (size_t)(addr / 1024 - thread->sp / 1024);
+}
+
+#define STOP_QUARTERS (STOP_MAX_STACK / 1024 + 2) /* of one stack; used has so many bytes */
+
+/* Whether calls on this socket end by themselves (SO_RCVTIMEO, SO_SNDTIMEO), and what fd is. */
+struct source_socket {
+	bool is_socket;
+	bool receive_timeout, send_timeout;
+	uint32_t mode;	   /* st_mode */
+	bool is_anonymous; /* of the kernel's own: eventfd, timerfd and others */
+};
+
+/*
+ * Looks at a descriptor of a live process through a copy of it, which is closed at once. False:
+ * this kernel has no pidfd_getfd(2), or it is not allowed; or there is no such descriptor.
+ */
+bool source_socket(struct source *src, int fd, struct source_socket *ret, struct error *err);
+
 /* NULL is allowed. */
 void stop_destroy(struct stop *stop);
 

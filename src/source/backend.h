@@ -39,6 +39,9 @@ struct source_ops {
 	 */
 	bool (*stop)(void *self, const struct stop_request *want, struct stop **ret,
 		     uint64_t *paused_ns, struct error *err);
+	bool (*registers)(void *self, int32_t tid, struct source_registers *ret); /* or NULL */
+	bool (*socket)(void *self, int fd, struct source_socket *ret,
+		       struct error *err); /* or NULL */
 	void (*close)(void *self);
 	/* System calls made so far; NULL: one for each question. */
 	uint64_t (*calls)(void *self);
@@ -83,6 +86,9 @@ struct item {
 
 /* The note that tells a recording what source_unchanged() is to answer; text has its memory. */
 void source_moved(const struct source *src, struct source_note *ret, struct strbuf *text);
+
+/* Registers of a thread that was stopped in this look, or NULL. */
+const struct source_registers *source_stopped(const struct source *src, int32_t tid);
 
 /* What was asked in this look or to open the target, or NULL. */
 const struct item *source_item(const struct source *src, enum item_kind kind, const char *key);

@@ -261,6 +261,24 @@ static const struct strbuf *core_note(void *self, const char *name)
 	return NULL;
 }
 
+/* Of a sparse core they may be but two: what a stop found there is told by notes. */
+static bool core_registers(void *self, int32_t tid, struct source_registers *ret)
+{
+	const struct core *core = self;
+
+	for (size_t i = 0; i < core->n_threads && !core->sparse; i++) {
+		const struct core_thread *th = &core->threads[i];
+
+		if (th->tid != tid || core->machine != CORE_HOST_MACHINE)
+			continue;
+		ret->tid = tid;
+		ret->n = th->n_registers;
+		memcpy(ret->v, th->registers, sizeof(ret->v));
+		return true;
+	}
+	return false;
+}
+
 static void core_close(void *self)
 {
 	struct core *core = self;
@@ -295,6 +313,7 @@ static const struct source_ops core_ops = {
 	.wall_clock = core_wall_clock,
 	.alive = core_alive,
 	.note = core_note,
+	.registers = core_registers,
 	.close = core_close,
 	.recorded = true,
 };

@@ -15,6 +15,7 @@
 #define CORE_MAX_MAPPINGS 1000000u
 #define CORE_MAX_NOTES	  (256u << 20) /* bytes */
 #define CORE_MAX_THREADS  100000u
+#define CORE_REGS_MAX	  STOP_REGISTERS
 
 struct core_segment {
 	uint64_t address, memory, offset, file; /* file: bytes of it in the core, <= memory */
@@ -40,6 +41,8 @@ struct core_thread {
 	int64_t number; /* of the system call it is in; -1 none, -2 unknown */
 	uint64_t args[6], sp, pc;
 	uint64_t utime, stime; /* microseconds */
+	uint32_t n_registers;
+	uint64_t registers[CORE_REGS_MAX];
 };
 
 struct core_answer {

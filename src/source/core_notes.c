@@ -200,7 +200,7 @@ static void take_arm_registers(struct core_thread *th, const uint64_t *reg)
 static void take_status(struct core *core, const struct note *note)
 {
 	bool x86 = core->machine == EM_X86_64;
-	uint64_t reg[CORE_REGS_AARCH64];
+	uint64_t reg[CORE_REGS_MAX];
 	size_t size = (x86 ? CORE_REGS_X86_64 : CORE_REGS_AARCH64) * sizeof(reg[0]);
 	struct core_prstatus status;
 	struct core_thread *th;
@@ -211,6 +211,8 @@ static void take_status(struct core *core, const struct note *note)
 	memcpy(reg, note->desc + sizeof(status), size);
 	th = array_push(&core->threads, &core->n_threads, &core->threads_cap);
 	th->tid = status.pid;
+	th->n_registers = (uint32_t)(size / sizeof(reg[0]));
+	memcpy(th->registers, reg, size);
 	th->number = -2;
 	th->utime = (uint64_t)status.utime[0] * 1000000 + (uint64_t)status.utime[1];
 	th->stime = (uint64_t)status.stime[0] * 1000000 + (uint64_t)status.stime[1];

@@ -5,9 +5,9 @@
  * A sparse core is an ELF64 core that any tool can read, with only the memory that a look has
  * read, by quarters of pages. It has
  *
- *	PT_NOTE		"CORE": NT_PRPSINFO, NT_PRSTATUS of each thread (of the registers only
- *			stack pointer and program counter, of threads that wait), NT_AUXV,
- *			NT_FILE; and the notes below
+ *	PT_NOTE		"CORE": NT_PRPSINFO, NT_PRSTATUS of each thread (all registers of those
+ *			that were stopped; of others that wait only stack pointer and program
+ *			counter), NT_AUXV, NT_FILE; and the notes below
  *	PT_LOAD		a run of them each. One without bytes in the file is zeros.
  *
  * Everything but memory that the look was told is in notes of our own, whose name is
@@ -59,6 +59,12 @@ struct core_prstatus {
 enum { X86_R10 = 7, X86_R9 = 8, X86_R8 = 9, X86_RDX = 12, X86_RSI = 13, X86_RDI = 14 };
 enum { X86_ORIG_RAX = 15, X86_RIP = 16, X86_RSP = 19 };
 enum { ARM_SP = 31, ARM_PC = 32 };
+
+#if defined(__x86_64__)
+#define CORE_HOST_MACHINE EM_X86_64
+#else
+#define CORE_HOST_MACHINE EM_AARCH64
+#endif
 
 struct core_prpsinfo {
 	char state, sname, zombie, nice;

@@ -314,6 +314,7 @@ static const struct source_ops live_ops = {
 	.alive = live_alive,
 	.note = live_note,
 	.stop = live_stop,
+	.socket = live_socket,
 	.close = live_close,
 	.calls = live_calls,
 };

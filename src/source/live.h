@@ -68,6 +68,7 @@ bool live_line(void *self, const char *path, uint32_t line, struct strbuf *out, 
 	       struct error *err);
 bool live_stop(void *self, const struct stop_request *want, struct stop **ret, uint64_t *paused_ns,
 	       struct error *err);
+bool live_socket(void *self, int fd, struct source_socket *ret, struct error *err);
 void live_file_close(struct live *l);
 
 #endif

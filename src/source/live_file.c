@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -204,6 +205,46 @@ void live_file_close(struct live *l)
 	}
 	if (l->root >= 0)
 		close(l->root);
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------- */
+
+static bool has_timeout(int fd, int option)
+{
+	struct timeval tv = {0};
+	socklen_t len = sizeof(tv);
+
+	return !getsockopt(fd, SOL_SOCKET, option, &tv, &len) && (tv.tv_sec || tv.tv_usec);
+}
+
+/* The kernel's own have no type in their mode. */
+static bool is_anonymous(mode_t mode)
+{
+	return (mode & S_IFMT) == 0;
+}
+
+/*
+ * The copy shares what the target's descriptor is of, but not the descriptor: nothing that is asked
+ * here changes it, and closing the copy closes nothing of the target's.
+ */
+bool live_socket(void *self, int fd, struct source_socket *ret, struct error *err)
+{
+	struct live *l = self;
+	cleanup_fd int copy = -1;
+	struct stat st;
+
+	if (l->pidfd >= 0)
+		copy = (int)LIVE_CALL(l, syscall(SYS_pidfd_getfd, l->pidfd, fd, 0));
+	if (copy < 0 || fstat(copy, &st))
+		return error_sys(err, ERR_ABSENT, errno, "descriptor %d", fd);
+	*ret = (struct source_socket){.mode = st.st_mode,
+				      .is_anonymous = is_anonymous(st.st_mode),
+				      .is_socket = S_ISSOCK(st.st_mode)};
+	if (ret->is_socket) {
+		ret->receive_timeout = has_timeout(copy, SO_RCVTIMEO);
+		ret->send_timeout = has_timeout(copy, SO_SNDTIMEO);
+	}
+	return true;
 }
 
 /* ---- lines of source files ----------------------------------------------------------------- */

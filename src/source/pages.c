@@ -194,6 +194,25 @@ void pages_patch(struct pages *pages, uint64_t addr, const void *data, size_t le
 		memcpy(slot_data(pages, slot) + addr % SOURCE_PAGE, data, len);
 }
 
+void pages_put_quarter(struct pages *pages, uint64_t addr, const void *data)
+{
+	uint64_t page = addr / SOURCE_PAGE;
+	size_t offset = addr % SOURCE_PAGE;
+	uint8_t quarter = pages_quarters(offset, QUARTER);
+	uint32_t slot = addrmap_get(&pages->index, page), one = 1;
+
+	if (slot == ADDRMAP_NONE) {
+		if (!next_slots(pages, &slot, &one))
+			return;
+		keep_page(pages, page, 0);
+	}
+	if (slot >= NO_SLOT || pages->slots[slot].touched & quarter)
+		return;
+	memcpy(slot_data(pages, slot) + offset, data, QUARTER);
+	pages->slots[slot].valid |= quarter;
+	pages->slots[slot].touched |= quarter;
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static ssize_t fetch(struct pages *pages, uint64_t addr, void *buf, size_t len)

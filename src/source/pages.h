@@ -63,6 +63,12 @@ void pages_take(struct pages *pages, const struct pages *other, uint64_t page);
 /* Puts len bytes within one page in place of what is there, if that can be read at all. */
 void pages_patch(struct pages *pages, uint64_t addr, const void *data, size_t len);
 
+/*
+ * Puts QUARTER bytes at addr where that quarter was not looked at so far, as if it had been read
+ * and looked at. A page that is not known yet has nothing but that then.
+ */
+void pages_put_quarter(struct pages *pages, uint64_t addr, const void *data);
+
 /* True when the page is known: readable or not. */
 bool pages_has(const struct pages *pages, uint64_t page);
 

@@ -18,15 +18,13 @@
 #include "stallscope/cleanup.h"
 
 #if defined(__x86_64__)
-#define HOST_MACHINE EM_X86_64
-#define HOST_REGS    CORE_REGS_X86_64
-#define HOST_PC	     X86_RIP
-#define HOST_SP	     X86_RSP
+#define HOST_REGS CORE_REGS_X86_64
+#define HOST_PC	  X86_RIP
+#define HOST_SP	  X86_RSP
 #else
-#define HOST_MACHINE EM_AARCH64
-#define HOST_REGS    CORE_REGS_AARCH64
-#define HOST_PC	     ARM_PC
-#define HOST_SP	     ARM_SP
+#define HOST_REGS CORE_REGS_AARCH64
+#define HOST_PC	  ARM_PC
+#define HOST_SP	  ARM_SP
 #endif
 
 #define QUARTERS_PER_WRITE 256
@@ -133,13 +131,16 @@ static void add_thread(const struct source *src, int tid, struct strbuf *notes)
 		uint64_t reg[HOST_REGS];
 		uint64_t fpvalid;
 	} desc = {.status = {.pid = tid}};
+	const struct source_registers *stopped = source_stopped(src, tid);
 	char key[64];
 
-	snprintf(key, sizeof(key), "task/%d/syscall", tid);
-	read_registers(proc_text(src, key), &desc.reg[HOST_SP], &desc.reg[HOST_PC]);
 #if defined(__x86_64__)
 	desc.reg[X86_ORIG_RAX] = UINT64_MAX; /* the syscall text itself is recorded */
 #endif
+	snprintf(key, sizeof(key), "task/%d/syscall", tid);
+	read_registers(proc_text(src, key), &desc.reg[HOST_SP], &desc.reg[HOST_PC]);
+	if (stopped && stopped->n == HOST_REGS)
+		memcpy(desc.reg, stopped->v, sizeof(desc.reg));
 	add_note(notes, NT_PRSTATUS, &desc, sizeof(desc));
 }
 
@@ -290,7 +291,7 @@ static uint64_t add_elf_header(uint64_t phnum, struct strbuf *out)
 	bool many = phnum >= PN_XNUM;
 	Elf64_Ehdr eh = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
 			 .e_type = ET_CORE,
-			 .e_machine = HOST_MACHINE,
+			 .e_machine = CORE_HOST_MACHINE,
 			 .e_version = EV_CURRENT,
 			 .e_phoff = sizeof(eh),
 			 .e_ehsize = sizeof(eh),

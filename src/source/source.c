@@ -80,7 +80,7 @@ void source_forget(struct source *src)
 	if (src->opened)
 		pages_absorb(&src->opened->pages, &src->pages, false);
 	src->opened_is_old = true;
-	src->trimmed = src->n_moved = 0;
+	src->trimmed = src->n_moved = src->n_stopped = 0;
 	pages_forget(&src->pages);
 	addrmap_clear(&src->item_index);
 	for (size_t i = 0; i < src->n_items; i++)
@@ -99,6 +99,7 @@ void source_close(struct source *src)
 	addrmap_deinit(&src->item_index);
 	free(src->items);
 	free(src->moved);
+	free(src->stopped);
 	strbuf_deinit(&src->scratch);
 	if (!--src->backend->references) {
 		src->backend->ops->close(src->backend->self);

@@ -15,6 +15,8 @@ struct source {
 	uint64_t trimmed;      /* pages of this look that are not in the cache any more */
 	uint64_t *moved;       /* addresses of which source_unchanged() said no last */
 	size_t n_moved, moved_cap;
+	struct source_registers *stopped; /* of threads that were stopped, for source_save() */
+	size_t n_stopped, stopped_cap;
 	struct source *opened; /* what opening the target asked: source_pin() */
 	bool opened_is_old;    /* it answers no more, but is still saved */
 };
