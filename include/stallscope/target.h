@@ -84,12 +84,21 @@ bool proc_status_parse(const char *text, size_t len, struct proc_status *ret, st
 
 struct proc_syscall {
 	bool running;	/* on a CPU or runnable: nothing known */
+	bool resumed;	/* after a stop: number is what it sleeps in, the kernel shows another */
 	int64_t number; /* -1: blocked, but not in a system call */
 	uint64_t args[6];
 	uint64_t sp, pc;
 };
 
 bool proc_syscall_parse(const char *text, size_t len, struct proc_syscall *ret, struct error *err);
+
+/*
+ * A call with a timeout that was stopped (by a debugger, Ctrl-Z, or us) goes on as
+ * restart_syscall(), with its arguments. wchan, the function of the kernel that it sleeps in, tells
+ * which one it was. False: it is none of these, or it cannot be told.
+ */
+bool proc_syscall_resume(struct proc_syscall *call, const char *wchan);
+bool syscall_is_restart(int64_t number);
 
 /* "recvfrom" for 45 on x86-64; NULL when unknown. */
 const char *syscall_name(int64_t number);

@@ -564,7 +564,9 @@ bool is_same_call(struct builder *b, const struct os_thread *os, const char *spe
 	if (!read_again(b, os->tid, "syscall", spelling, &text))
 		return source_is_recorded(b->py->rd.src);
 	if (!proc_syscall_parse(text->data, text->len, &call, NULL) || call.running ||
-	    call.number != os->syscall.number || call.sp != os->syscall.sp ||
+	    !(os->syscall.resumed ? syscall_is_restart(call.number)
+				  : call.number == os->syscall.number) ||
+	    call.sp != os->syscall.sp ||
 	    memcmp(call.args, os->syscall.args, sizeof(call.args)) != 0)
 		return false;
 	return !os->have_sched || !read_again(b, os->tid, "schedstat", spelling, &text) ||

@@ -6,6 +6,8 @@
  *	-1 0x7ffef5ecd528 0x7f1a993a12ad
  *	0 0x3 0x7f1a99225000 0x20000 0x0 0xffffffff 0x0 0x7ffef5ecd528 0x7f1a993a12ad
  */
+#include <sys/syscall.h>
+
 #include "scan.h"
 #include "stallscope/target.h"
 
@@ -33,6 +35,40 @@ bool proc_syscall_parse(const char *text, size_t len, struct proc_syscall *ret, 
 	if (!good || !parse_word(&s, &call.sp) || !parse_word(&s, &call.pc) || *s.p != '\n')
 		return error_set(err, ERR_CORRUPT, "syscall is malformed");
 	*ret = call;
+	return true;
+}
+
+bool syscall_is_restart(int64_t number)
+{
+	return number == SYS_restart_syscall;
+}
+
+/* nanosleep() has an address where clock_nanosleep() has the number of a clock. */
+static int64_t which_sleep(const struct proc_syscall *call)
+{
+	static const uint64_t clocks = 64;
+
+	return call->args[0] < clocks ? SYS_clock_nanosleep : SYS_nanosleep;
+}
+
+bool proc_syscall_resume(struct proc_syscall *call, const char *wchan)
+{
+	int64_t number = -1;
+
+	if (call->running || !syscall_is_restart(call->number))
+		return false;
+	if (!strncmp(wchan, "futex_", 6))
+		number = SYS_futex;
+	else if (!strncmp(wchan, "hrtimer_nanosleep", 17) || !strncmp(wchan, "do_nanosleep", 12))
+		number = which_sleep(call);
+#ifdef SYS_poll
+	else if (!strncmp(wchan, "poll_schedule_timeout", 21) || !strncmp(wchan, "do_sys_poll", 11))
+		number = SYS_poll;
+#endif
+	if (number < 0)
+		return false;
+	call->number = number;
+	call->resumed = true;
 	return true;
 }
 

@@ -87,8 +87,10 @@ bool os_thread_read(struct source *src, int32_t tid, unsigned facts, struct os_t
 		read_syscall(src, &th);
 	if (facts & OS_SCHED)
 		read_sched(src, &th);
-	if (facts & OS_WCHAN)
+	if (facts & OS_WCHAN || (th.have_syscall && syscall_is_restart(th.syscall.number)))
 		read_wchan(src, &th);
+	if (th.have_syscall)
+		proc_syscall_resume(&th.syscall, th.wchan);
 	*ret = th;
 	return true;
 }

@@ -148,6 +148,35 @@ static void names_of_every_architecture(void **state)
 	assert_false(syscall_known(""));
 }
 
+/* What a stop made of a call with a timeout. */
+static void test_resumed(void **state)
+{
+	struct proc_syscall call = {.number = SYS_restart_syscall, .args = {5}};
+
+	(void)state;
+	assert_true(syscall_is_restart(call.number));
+	assert_false(proc_syscall_resume(&call, "")); /* no right to see it */
+	assert_false(proc_syscall_resume(&call, "do_epoll_wait"));
+	assert_int_equal(call.number, SYS_restart_syscall);
+	assert_true(proc_syscall_resume(&call, "futex_do_wait"));
+	assert_int_equal(call.number, SYS_futex);
+	assert_true(call.resumed && call.args[0] == 5);
+	assert_false(proc_syscall_resume(&call, "futex_do_wait")); /* it is a call as any other */
+	call = (struct proc_syscall){.number = SYS_restart_syscall, .args = {1}};
+	assert_true(proc_syscall_resume(&call, "hrtimer_nanosleep"));
+	assert_int_equal(call.number, SYS_clock_nanosleep);
+	call = (struct proc_syscall){.number = SYS_restart_syscall, .args = {0x7ffc00000000}};
+	assert_true(proc_syscall_resume(&call, "do_nanosleep"));
+	assert_int_equal(call.number, SYS_nanosleep);
+#ifdef SYS_poll
+	call = (struct proc_syscall){.number = SYS_restart_syscall};
+	assert_true(proc_syscall_resume(&call, "poll_schedule_timeout.constprop.0"));
+	assert_int_equal(call.number, SYS_poll);
+#endif
+	call = (struct proc_syscall){.running = true, .number = SYS_restart_syscall};
+	assert_false(proc_syscall_resume(&call, "futex_do_wait"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_cut_and_spoilt),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_resumed),
 		cmocka_unit_test(names_of_every_architecture),
 	};
 
