@@ -17,8 +17,9 @@ _stallscope_words() {
 _stallscope() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=dump i words=
-	local dump='--pid --for --threshold --format --output --save --freeze --locals --redact
-		--tasks --filter --max-tasks --culprits --exit-code --label --color --ascii --verbose --quiet
+	local dump='--pid --for --threshold --format --output --save --native --freeze --locals
+		--redact --tasks --filter --max-tasks --culprits --exit-code --label --color --ascii
+		--verbose --quiet
 		--version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
@@ -26,7 +27,7 @@ _stallscope() {
 	COMPREPLY=()
 	case $prev in
 	-f | --format) words='text json' ;;
-	--color) words='auto always never' ;;
+	--color | --native) words='auto always never' ;;
 	--tasks) words='groups tree all none' ;;
 	--filter)
 		compopt -o nospace 2>/dev/null

@@ -15,6 +15,7 @@
 
 #include "stallscope/asyncio.h"
 #include "stallscope/snapshot_kernel.h"
+#include "stallscope/snapshot_native.h"
 #include "stallscope/snapshot_wait.h"
 
 #define SNAP_NONE UINT32_MAX
@@ -198,6 +199,7 @@ struct snap_thread {
 	enum snap_stood stood;
 	bool have_call;
 	struct snap_call call;
+	struct snap_native native;
 };
 
 enum snap_phase { SNAP_NOT_RUNNING, SNAP_SELECT, SNAP_PROCESSING, SNAP_CALLBACKS, SNAP_UNKNOWN };
@@ -343,7 +345,10 @@ struct snapshot {
 	struct snap_task *tasks;	 /* ascending by id */
 	struct snap_resource *resources; /* state is read of SNAP_MAX_RESOURCES */
 	uint64_t *awaiters;		 /* addresses of tasks */
-	const char **callbacks;		 /* names of functions, or of types of what is called */
+	struct snap_natives native;
+	struct snap_native_frame *natives; /* of threads that have any, merged with Python's */
+	size_t n_natives, natives_cap;
+	const char **callbacks; /* names of functions, or of types of what is called */
 	struct snap_detail *details;
 	size_t n_resources, n_awaiters, n_callbacks, n_details, details_cap;
 	size_t variables_left;	 /* frames whose variables were not read: SNAP_MAX_VALUES */
@@ -374,6 +379,29 @@ struct snapshot_options {
 bool snapshot_take(struct python *py, const struct process *proc,
 		   const struct snapshot_options *options, struct snapshot **ret,
 		   struct error *err);
+
+struct snapshot_native_options {
+	enum snap_native_mode mode;
+	bool lines;	  /* files, lines and inlined functions too: 10 to 200 ms */
+	const bool *held; /* by loop: AUTO takes these */
+};
+
+/*
+ * Adds native frames to the threads of loops. A live process stands for about 0.1 ms, as stop.h
+ * says; the threads that are to be stopped, and AUTO stops none that could notice it, are chosen by
+ * what they do now. A recording has what it recorded, or unwinds what it has. Where it does not
+ * work, the snapshot stays as it was, and native.why says why.
+ */
+void snapshot_native(struct python *py, struct snapshot *snap,
+		     const struct snapshot_native_options *options);
+
+/* Native frames as a note for source_save(); nothing when there are none. */
+void snapshot_native_write(const struct snapshot *snap, struct strbuf *out);
+
+/* ... and back; false: it is damaged, and the snapshot is as before. */
+bool snapshot_native_read(struct snapshot *snap, const struct strbuf *text);
+
+#define SNAP_NOTE_NATIVE "native" /* its name */
 
 /* Appends a light look to a snapshot's series: a few reads, no tasks. src: source_again(). */
 bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,

@@ -27,6 +27,7 @@ struct options {
 	int64_t for_ns, threshold_ns;
 	enum format format;
 	enum color color;
+	enum snap_native_mode native;
 	enum render_tasks tasks;
 	bool tasks_given;
 	uint64_t max_tasks;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/culprits.h"
 #include "stallscope/log.h"
@@ -155,6 +156,41 @@ static bool watch(struct look *k, struct error *err)
 	return ok;
 }
 
+/* Held for the threshold at the full look, and in the same turn still when last looked at. */
+static bool is_held(const struct look *k, size_t loop)
+{
+	const struct snapshot *s = k->snap;
+	const struct snap_loop *l = &s->loops[loop];
+	const struct verdict *v = &k->d->loops[loop];
+	const struct snap_look *first = NULL, *last = NULL;
+
+	for (size_t i = 0; i < s->n_looks; i++) {
+		if (s->looks[i].loop != l->run.loop)
+			continue;
+		if (s->looks[i].clock_ns == s->clock_ns)
+			first = &s->looks[i];
+		last = &s->looks[i];
+	}
+	if (!v->have_held || v->held_ns < k->o->threshold_ns || !first)
+		return false;
+	return last->in_callbacks && last->end_time == first->end_time &&
+	       last->handle == first->handle;
+}
+
+/* Behind the light looks: a stop leaves traces in what they measure, the CPU time of the thread. */
+static void look_at_native(struct look *k)
+{
+	bool *held = mem_zalloc(k->snap->n_loops + 1, sizeof(*held));
+	struct snapshot_native_options options = {
+		k->o->native, k->o->native == SNAP_NATIVE_ALWAYS || k->o->verbose, held};
+
+	for (size_t i = 0; i < k->snap->n_loops && k->d->n; i++)
+		held[i] = is_held(k, i);
+	snapshot_native(k->target->py, k->snap, &options);
+	free(held);
+	judge(k);
+}
+
 /* The lines of the culprits, or of all frames, from where the target's source is. */
 static void fetch_sources(struct look *k)
 {
@@ -183,18 +219,23 @@ static void finish(struct look *k)
 
 static bool save(const struct look *k, struct error *err)
 {
-	cleanup_strbuf struct strbuf looks = STRBUF_INIT, tasks = STRBUF_INIT;
-	struct source_note notes[3];
+	cleanup_strbuf struct strbuf looks = STRBUF_INIT, tasks = STRBUF_INIT, native = STRBUF_INIT;
+	struct source_note notes[4];
+	size_t n = 0;
 
 	if (!k->o->save)
 		return true;
 	snapshot_looks_write(k->snap, &looks);
 	snapshot_tasks_write(k->snap, &tasks);
-	notes[0] = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
-	notes[1] = (struct source_note){NOTE_HOST, k->host.data, k->host.len};
-	notes[2] = (struct source_note){SNAP_NOTE_TASKS, tasks.data, tasks.len};
+	snapshot_native_write(k->snap, &native);
+	notes[n++] = (struct source_note){NOTE_LOOKS, looks.data, looks.len};
+	notes[n++] = (struct source_note){NOTE_HOST, k->host.data, k->host.len};
+	if (tasks.len)
+		notes[n++] = (struct source_note){SNAP_NOTE_TASKS, tasks.data, tasks.len};
+	if (native.len)
+		notes[n++] = (struct source_note){SNAP_NOTE_NATIVE, native.data, native.len};
 	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, notes,
-			   tasks.len ? 3 : 2, err);
+			   n, err);
 }
 
 /* A recording brings its series of looks along. */
@@ -281,8 +322,10 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 	ok = take(&k, &err);
 	if (ok)
 		ok = source_is_recorded(target.src) ? replay(&k) : watch(&k, &err);
-	if (ok)
+	if (ok) {
+		look_at_native(&k);
 		finish(&k);
+	}
 	ok = ok && save(&k, &err);
 	if (ok) {
 		print(&k);

@@ -42,6 +42,8 @@ static const struct {
 	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                         \
 	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
+	X(NATIVE, "native", 0, "WHEN", DUMP,                                                       \
+	  "frames of C: auto (of a held loop that cannot notice), always, never")                  \
 	X(FREEZE, "freeze", 0, NULL, DUMP,                                                         \
 	  "stop the Python threads for some ms, for a picture of one instant")                     \
 	X(LOCALS, "locals", 0, NULL, DUMP,                                                         \
@@ -114,8 +116,10 @@ static void print_help(const char *command)
 	printf("usage: stallscope [COMMAND] [OPTION]... PID...\n\n"
 	       "Tells what holds the asyncio event loop of a running Python process, from "
 	       "outside.\n"
-	       "It only reads: nothing is written into the process, and only --freeze stops "
-	       "it.\n\n");
+	       "It only reads: nothing is written into the process. A thread that holds its loop "
+	       "is\n"
+	       "stopped for about 0.1 ms where it cannot notice (--native never: not even "
+	       "that).\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
 		       commands[i].summary);
@@ -240,6 +244,7 @@ static bool take(struct options *o, enum option_id id, char *value)
 {
 	static const char *const formats[] = {"text", "json"};
 	static const char *const colors[] = {"auto", "always", "never"};
+	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
 	int choice;
 
@@ -259,6 +264,11 @@ static bool take(struct options *o, enum option_id id, char *value)
 		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
 			return false;
 		o->color = (enum color)choice;
+		return true;
+	case OPT_NATIVE:
+		if (!set_choice(value, natives, ARRAY_SIZE(natives), &choice))
+			return false;
+		o->native = (enum snap_native_mode)choice;
 		return true;
 	case OPT_TASKS:
 		if (!set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))

@@ -253,6 +253,12 @@ static void find_library(const struct facts *f, uint32_t inner, struct culprit *
 			name_library_of_call(c->leaf_name + strlen("ccall "), c);
 		return;
 	}
+	leaf = find_native(f, c);
+	if (leaf) {
+		take_row(leaf, c);
+		name_unknown(f, inner, c);
+		return;
+	}
 	if (outer < c->slice.n &&
 	    find_outer(f->snap, c->slice.first + outer, c->slice.n - outer, c))
 		return;

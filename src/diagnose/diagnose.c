@@ -90,6 +90,8 @@ static void judge_loop(const struct snapshot *snap, uint32_t i, int64_t threshol
 	if (f.loop->phase == SNAP_CALLBACKS || f.loop->phase == SNAP_PROCESSING)
 		find_culprit(&f, v);
 	rules_loop(&f, v);
+	if (v->id == VERDICT_STALLED || v->id == VERDICT_DEADLOCK)
+		native_evidence(&f, v);
 	v->flags = flags_of_loop(&f);
 	if (!holds(&f, v->id))
 		v->culprit = blank.culprit;

@@ -68,6 +68,10 @@ void add_evidence(struct verdict *v, const char *source, const char *fmt, ...)
  */
 void find_culprit(const struct facts *f, struct verdict *v);
 
+/* The `native` row of the catalogue for a function of C below the own frame, NULL (native.c). */
+const struct culprit_row *find_native(const struct facts *f, struct culprit *c);
+void native_evidence(const struct facts *f, struct verdict *v);
+
 /* What a row of the catalogue says goes into the culprit; its library stays. */
 void take_row(const struct culprit_row *row, struct culprit *c);
 

@@ -137,13 +137,14 @@ static json_t *tool(const struct writer *w)
 	static const char *const words[] = {"consistent", "repaired", "torn"};
 	const struct snapshot *s = w->s;
 
-	return json_pack(
-		"{ss sI sf sf sI sI sI so si ss sb}", "version", PACKAGE_VERSION, "looks",
-		(json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
-		seconds((int64_t)s->read_ns), "bytes_read", (json_int_t)s->stats.bytes_read,
-		"system_calls", (json_int_t)s->stats.system_calls, "paused_us",
-		(json_int_t)((s->stats.paused_ns + 999) / 1000), "freeze", freeze(s), "retries",
-		(int)s->retries, "consistency", words[s->consistency], "redacted", s->redacted);
+	return json_pack("{ss sI sf sf sI sI sI so so si ss sb}", "version", PACKAGE_VERSION,
+			 "looks", (json_int_t)w->d->n_looks, "window_s", w->d->window_s, "read_s",
+			 seconds((int64_t)s->read_ns), "bytes_read",
+			 (json_int_t)s->stats.bytes_read, "system_calls",
+			 (json_int_t)s->stats.system_calls, "paused_us",
+			 (json_int_t)((s->stats.paused_ns + 999) / 1000), "freeze", freeze(s),
+			 "native", json_native(s), "retries", (int)s->retries, "consistency",
+			 words[s->consistency], "redacted", s->redacted);
 }
 
 static json_t *python(const struct snapshot *s)
@@ -478,14 +479,28 @@ static json_t *call(const struct snap_thread *t)
 			 t->call.implied);
 }
 
+/* C and Python together where they fit, else what is known of C below all of Python. */
+static json_t *thread_frames(const struct snapshot *s, const struct snap_thread *t)
+{
+	const struct snap_native *n = &t->native;
+	json_t *frames = json_array();
+
+	for (uint32_t i = n->first; i < n->first + n->n; i++)
+		json_array_append_new(frames,
+				      s->natives[i].frame == SNAP_NONE
+					      ? json_native_frame(&s->natives[i])
+					      : thread_frame(s, &s->frames[s->natives[i].frame]));
+	for (uint32_t i = 0; i < t->stack.n && n->state != SNAP_NATIVE_MERGED; i++)
+		json_array_append_new(frames, thread_frame(s, snap_frame_at(s, &t->stack, i)));
+	return frames;
+}
+
 static json_t *thread_object(const struct writer *w, const struct snap_thread *t)
 {
 	const struct snapshot *s = w->s;
 	const struct verdict *v = verdict_of(w, t);
-	json_t *frames = json_array(), *thread;
+	json_t *thread;
 
-	for (uint32_t i = 0; i < t->stack.n; i++)
-		json_array_append_new(frames, thread_frame(s, snap_frame_at(s, &t->stack, i)));
 	thread = json_pack(
 		"{si so so so so so so so so}", "id", t->os.tid, "name", string(t->name), "os_name",
 		string(t->os_name), "on_cpu_ratio", number(v && v->on_cpu >= 0, v ? v->on_cpu : 0),
@@ -504,7 +519,8 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 				    ? json_boolean(t->stood == SNAP_STOOD)
 				    : json_null());
 	json_object_set_new(thread, "call", call(t));
-	json_object_set_new(thread, "frames", frames);
+	json_object_set_new(thread, "native", json_native_of_thread(&t->native));
+	json_object_set_new(thread, "frames", thread_frames(s, t));
 	return thread;
 }
 

@@ -53,6 +53,11 @@ json_t *json_filter(const struct snapshot *s, const struct task_filter *filter);
 /* process.kernel */
 json_t *json_kernel(const struct snapshot *s);
 
+/* A function of C in threads[].frames; threads[].native; tool.native (json_native.c) */
+json_t *json_native_frame(const struct snap_native_frame *f);
+json_t *json_native_of_thread(const struct snap_native *n);
+json_t *json_native(const struct snapshot *s);
+
 /* Part of the looks at a loop in which its interpreter collected garbage; null without looks. */
 json_t *json_gc_ratio(const struct snapshot *s, uint64_t loop);
 

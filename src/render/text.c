@@ -213,6 +213,8 @@ static void stack_text(struct text *t, const struct snap_stack *stack, const str
 			i += stack->n - FRAMES_SHOWN - 1;
 			continue;
 		}
+		if (v)
+			text_native_above(t, stack->first + at);
 		frame_line(t, snap_frame_at(t->s, stack, at), v);
 	}
 	if (stack->truncated)
@@ -220,7 +222,7 @@ static void stack_text(struct text *t, const struct snap_stack *stack, const str
 			  PY_MAX_FRAMES);
 }
 
-static void culprit_stack(struct text *t, const struct verdict *v)
+static void culprit_stack(struct text *t, const struct snap_thread *thread, const struct verdict *v)
 {
 	const struct culprit *c = &v->culprit;
 
@@ -231,6 +233,7 @@ static void culprit_stack(struct text *t, const struct verdict *v)
 	if (c->task != SNAP_NONE)
 		TEXT_LINE(t, "  task %s", t->s->tasks[c->task].name);
 	stack_text(t, &c->slice, v);
+	text_native(t, thread);
 	if (c->system_call)
 		TEXT_LINE(t, "  [system call] %s", c->system_call);
 }
@@ -359,7 +362,7 @@ static void loop_text(struct text *t, uint32_t i)
 	text_verdict(t, l, v);
 	advice(t, v);
 	if (shows_stack(v))
-		culprit_stack(t, v);
+		culprit_stack(t, &t->s->threads[l->thread], v);
 	thread_stack(t, v->culprit.holder, "holds the GIL");
 	thread_stack(t, v->other, "waits for this loop");
 	tasks_of(t, i);
@@ -466,6 +469,7 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 		TEXT_LINE(&t, "%s", "");
 		loop_text(&t, (uint32_t)i);
 	}
+	text_native_missing(&t);
 	freeze_text(&t);
 	problems_text(&t);
 	await_rows_deinit(&t.rows);

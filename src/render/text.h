@@ -61,4 +61,12 @@ void text_groups(struct text *t, uint32_t loop);
 /* The tasks of a loop as a tree of who awaits whom (tree.c). */
 void text_tree(struct text *t, uint32_t loop);
 
+/*
+ * Functions of C (text_native.c): those that led from the next outer frame of Python to this one,
+ * with -v; those below the innermost one; and why there are none, where there might be.
+ */
+void text_native_above(struct text *t, uint32_t frame);
+void text_native(struct text *t, const struct snap_thread *thread);
+void text_native_missing(struct text *t);
+
 #endif

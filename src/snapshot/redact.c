@@ -61,6 +61,13 @@ static void redact_waits(struct snapshot *s)
 	}
 }
 
+/* Why a stop failed names processes and what they are called. */
+static void redact_native(struct snapshot *s)
+{
+	if (s->native.failed)
+		s->native.why = "it could not be stopped";
+}
+
 static void redact_details(struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_details; i++) {
@@ -75,6 +82,7 @@ void snapshot_redact(struct snapshot *snap)
 	redact_tasks(snap);
 	redact_threads(snap);
 	redact_waits(snap);
+	redact_native(snap);
 	redact_details(snap);
 	snap->redacted = true;
 }

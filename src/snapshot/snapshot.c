@@ -464,6 +464,7 @@ void snapshot_destroy(struct snapshot *snap)
 	free(snap->tasks);
 	free(snap->resources);
 	free(snap->awaiters);
+	free(snap->natives);
 	free(snap->callbacks);
 	free(snap->details);
 	free(snap->looks);

@@ -29,7 +29,7 @@ def frozen(pid, *args):
 def test_every_interpreter(interpreter):
     with Target(interpreter, "states.py", "blocked") as target:
         settle()
-        plain, document = dump(target.pid), frozen(target.pid)
+        plain, document = dump(target.pid, "--native", "never"), frozen(target.pid, "--native", "never")
         freeze = document["tool"]["freeze"]
         assert 0 < document["tool"]["paused_us"]
         assert freeze["threads"] >= 1 and freeze["copied_bytes"] > 100000 and freeze["late_bytes"] == 0

@@ -423,12 +423,12 @@ def test_fix_owners(text):
 def test_exactly(text):
     there(text, r"urlopen\(\) \S*/cases/net\.py:\d+ urllib\.request\.urlopen",
           r"Stack \(loop thread, newest last\): task handle-request-1",
-          r"\S*/urllib/request\.py:\d+ urlopen", r"SocketIO\.readinto \[system call\] recvfrom")
+          r"\S*/urllib/request\.py:\d+ urlopen", r"SocketIO\.readinto (?:--- native .*?)?\[system call\] recvfrom")
 
 
 @row("Does async def mean that it cannot block", "threads.sleep")
 def test_async_def(text):
-    there(text, r"cases/threads\.py:\d+ sleep async <- yours \[system call\] clock_nanosleep")
+    there(text, r"cases/threads\.py:\d+ sleep async <- yours (?:--- native .*?)?\[system call\] clock_nanosleep")
 
 
 @row("What is the fastest first step", "threads.sleep")

@@ -19,7 +19,7 @@ def test_stops_nothing_and_writes_nothing(state, tmp_path):
     log = tmp_path / "strace"
     with Target(ORDINARY, "states.py", state) as target:
         settle()
-        subprocess.run(["strace", "-f", "-o", str(log), PROGRAM, "dump", str(target.pid)], check=True,
+        subprocess.run(["strace", "-f", "-o", str(log), PROGRAM, "dump", "--native", "never", str(target.pid)], check=True,
                        stdout=subprocess.DEVNULL, timeout=60)
     calls = log.read_text()
     assert "pread64" in calls
@@ -45,7 +45,7 @@ def test_target_is_not_even_woken(state):
         settle()
         before = switches(target.pid)
         for _ in range(10):
-            assert run("dump", "--for", "50ms", target.pid).returncode == 0
+            assert run("dump", "--native", "never", "--for", "50ms", target.pid).returncode == 0
         assert len(before) == 2 and switches(target.pid) == before
 
 

@@ -15,12 +15,17 @@ UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u206
 CHANGED = "<changed while it was read>"
 
 
+def python(thread):
+    """Its frames that are of Python: functions of C have no variables here."""
+    return [frame for frame in thread["frames"] if frame["kind"] == "python"]
+
+
 def frames(document):
     """Of the loop's thread, and of the task that waits."""
     loop, = document["loops"]
     thread, = schema.threads_of(document, loop)
     task, = [t for t in document["tasks"] if t["coroutine"] == "waits"]
-    return thread["frames"], task["stack"]
+    return python(thread), task["stack"]
 
 
 def variables(document):
@@ -108,7 +113,7 @@ def test_variables_that_move():
             document = dump(target.pid, "--locals", "--for", "0")
             thread, = schema.threads_of(document, document["loops"][0])
             assert thread["locals_of_one_moment"] is False
-            for frame in thread["frames"]:
+            for frame in python(thread):
                 if frame["function"] != "churn" or not frame["locals"]:
                     continue
                 seen += 1
@@ -162,7 +167,7 @@ def test_redacted():
         assert loop["what"]["peer"] is None and loop["what"]["tcp_state"] == "ESTABLISHED"
         assert [task["name"] for task in document["tasks"]] == [task["id"] for task in document["tasks"]]
         assert loop["who"]["task"] in [task["id"] for task in document["tasks"]] and loop["who"]["source"] is None
-        for stack in [thread["frames"] for thread in document["threads"]] + [task["stack"] for task in document["tasks"]]:
+        for stack in [python(thread) for thread in document["threads"]] + [task["stack"] for task in document["tasks"]]:
             for frame in stack:
                 assert all(re.fullmatch(r"<[\w.]+>", value) for value in (frame["locals"] or {}).values())
         assert "(left out), ESTABLISHED, nothing received, no timeout is set" in texts[1]
@@ -205,7 +210,7 @@ def test_source_lines(tmp_path):
         def own(*args):
             document = dump(target.pid, *args)
             return {frame["function"]: (frame["source"], frame["source_newer"]) for thread in document["threads"]
-                    for frame in thread["frames"]}, document["loops"][0]["who"]
+                    for frame in python(thread)}, document["loops"][0]["who"]
         sources, who = own()
         assert sources["own"] == ("time.sleep(60)", False) == (who["source"], who["source_newer"])
         assert sources["main"] == sources["<module>"] == (None, None)

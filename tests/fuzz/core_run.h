@@ -99,6 +99,8 @@ static inline void render_all(const struct snapshot *snap, struct diagnosis *d, 
 static inline void look_into(struct source *src, struct process *proc, struct python *py,
 			     unsigned choice)
 {
+	bool held[SNAP_MAX_LOOPS] = {false};
+	struct snapshot_native_options native = {SNAP_NATIVE_ALWAYS, false, held};
 	struct snapshot_options how = {.variables = (enum snap_variables)((choice >> 4) % 3),
 				       .types_only = choice & 64};
 	struct diagnose_options options = {100000000};
@@ -111,6 +113,7 @@ static inline void look_into(struct source *src, struct process *proc, struct py
 	looks = source_note(src, "looks");
 	if (looks)
 		snapshot_looks_read(snap, looks);
+	snapshot_native(py, snap, &native);
 	if (choice & 64)
 		snapshot_redact(snap);
 	else if (choice & 2)

@@ -368,6 +368,16 @@ static void test_locals_and_redact(void **state)
 	assert_ends("doctor --locals 1", 2, "--locals does not belong");
 }
 
+static void test_native(void **state)
+{
+	(void)state;
+	assert_int_equal(taken("1")->native, SNAP_NATIVE_AUTO);
+	assert_int_equal(taken("--native always 1")->native, SNAP_NATIVE_ALWAYS);
+	assert_int_equal(taken("--native=never 1")->native, SNAP_NATIVE_NEVER);
+	assert_ends("--native sometimes 1", 2, "--native takes WHEN, not 'sometimes'");
+	assert_ends("doctor --native never 1", 2, "--native does not belong");
+}
+
 static void test_labels(void **state)
 {
 	const struct options *o = taken("--label a=b --label k=v=w --label e= 1");
@@ -464,6 +474,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
 		cmocka_unit_test_teardown(test_locals_and_redact, end),
+		cmocka_unit_test_teardown(test_native, end),
 		cmocka_unit_test_teardown(test_labels, end),
 		cmocka_unit_test_teardown(test_help, end),
 		cmocka_unit_test_teardown(test_help_is_narrow, end),
