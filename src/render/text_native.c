@@ -53,6 +53,17 @@ static const char *base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+/* "_hashlib.so" of /usr/lib/.../_hashlib.cpython-311-x86_64-linux-gnu.so: JSON has all of it. */
+static void add_object(const char *path, struct strbuf *out)
+{
+	const char *name = base_name(path), *tag = strstr(name, ".cpython-");
+
+	if (tag && tag > name && str_ends_with(tag, ".so"))
+		strbuf_addf(out, "%.*s.so", (int)(tag - name), name);
+	else
+		strbuf_addstr(out, name);
+}
+
 static void native_line(struct text *t, const struct snap_native_frame *f)
 {
 	cleanup_strbuf struct strbuf where = STRBUF_INIT;
@@ -61,7 +72,7 @@ static void native_line(struct text *t, const struct snap_native_frame *f)
 	if (!f->object)
 		strbuf_addf(&where, "0x%" PRIx64, f->address);
 	else
-		strbuf_addstr(&where, t->o->verbose ? f->object : base_name(f->object));
+		add_object(f->object, &where);
 	if (f->object && !f->function)
 		strbuf_addf(&where, "+0x%" PRIx64, f->offset);
 	strbuf_addstr(&t->line, "  ");
