@@ -17,7 +17,7 @@ _stallscope_words() {
 _stallscope() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=dump i words=
-	local dump='--pid --for --threshold --format --output --save --native --freeze --locals
+	local dump='--pid --for --threshold --format --output --save --native --debuginfod --freeze --locals
 		--redact --tasks --filter --max-tasks --culprits --exit-code --label --color --ascii
 		--verbose --quiet
 		--version --help'

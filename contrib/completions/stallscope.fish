@@ -32,6 +32,7 @@ complete -c stallscope -n __stallscope_dump_or_explain -s f -l format -x -a 'tex
 complete -c stallscope -n __stallscope_dump_or_explain -s o -l output -r -F -d 'write there'
 complete -c stallscope -n __stallscope_dump -l save -r -F -d 'also write a sparse core'
 complete -c stallscope -n __stallscope_dump -l native -x -a 'auto always never' -d 'frames of C too'
+complete -c stallscope -n __stallscope_dump -l debuginfod -d 'debug information of C from servers'
 complete -c stallscope -n __stallscope_dump -l freeze -d 'stop for a picture of one instant'
 complete -c stallscope -n __stallscope_dump -l locals -d 'variables of frames: may be secrets'
 complete -c stallscope -n __stallscope_dump -l redact -d 'leave out peers, arguments, names, values'

@@ -49,8 +49,12 @@ struct native_thread {
 
 struct native;
 
-/* Objects and symbols of one process. Ends with native_close(); src and maps must outlive it. */
-struct native *native_open(struct source *src, const struct maps *maps);
+/*
+ * Objects and symbols of one process. fetch: debug files that are not here come from the servers in
+ * DEBUGINFOD_URLS, which may take as long as these. Ends with native_close(); src and maps must
+ * outlive it.
+ */
+struct native *native_open(struct source *src, const struct maps *maps, bool fetch);
 
 /* NULL is allowed. */
 void native_close(struct native *n);

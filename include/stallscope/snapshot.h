@@ -383,6 +383,7 @@ bool snapshot_take(struct python *py, const struct process *proc,
 struct snapshot_native_options {
 	enum snap_native_mode mode;
 	bool lines;	  /* files, lines and inlined functions too: 10 to 200 ms */
+	bool fetch;	  /* their debug information from servers, as native_open() says */
 	const bool *held; /* by loop: AUTO takes these */
 };
 

@@ -28,6 +28,7 @@ struct options {
 	enum format format;
 	enum color color;
 	enum snap_native_mode native;
+	bool debuginfod;
 	enum render_tasks tasks;
 	bool tasks_given;
 	uint64_t max_tasks;

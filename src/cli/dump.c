@@ -181,8 +181,11 @@ static bool is_held(const struct look *k, size_t loop)
 static void look_at_native(struct look *k)
 {
 	bool *held = mem_zalloc(k->snap->n_loops + 1, sizeof(*held));
-	struct snapshot_native_options options = {
-		k->o->native, k->o->native == SNAP_NATIVE_ALWAYS || k->o->verbose, held};
+	struct snapshot_native_options options = {.mode = k->o->native,
+						  .lines = k->o->native == SNAP_NATIVE_ALWAYS ||
+							   k->o->verbose || k->o->debuginfod,
+						  .fetch = k->o->debuginfod,
+						  .held = held};
 
 	for (size_t i = 0; i < k->snap->n_loops && k->d->n; i++)
 		held[i] = is_held(k, i);

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <locale.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "stallscope/log.h"
+
+/* No library asks a server unless the user wants it. */
+static void set_debuginfod(const struct options *o)
+{
+	if (!o->debuginfod)
+		unsetenv("DEBUGINFOD_URLS");
+	else if (!o->quiet && isatty(STDERR_FILENO))
+		setenv("DEBUGINFOD_PROGRESS", "1", 0);
+}
 
 int main(int argc, char **argv)
 {
@@ -18,6 +29,7 @@ int main(int argc, char **argv)
 		      : options.verbose > 1 ? LOG_DEBUG
 		      : options.verbose	    ? LOG_INFO
 					    : LOG_WARN);
+	set_debuginfod(&options);
 	switch (options.command) {
 	case COMMAND_DOCTOR:
 		return command_doctor(&options);

@@ -44,6 +44,8 @@ static const struct {
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
 	X(NATIVE, "native", 0, "WHEN", DUMP,                                                       \
 	  "frames of C: auto (of a held loop that cannot notice), always, never")                  \
+	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                 \
+	  "debug information of C from the servers in DEBUGINFOD_URLS")                            \
 	X(FREEZE, "freeze", 0, NULL, DUMP,                                                         \
 	  "stop the Python threads for some ms, for a picture of one instant")                     \
 	X(LOCALS, "locals", 0, NULL, DUMP,                                                         \
@@ -294,6 +296,8 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return set_max_tasks(o, value);
 	case OPT_LABEL:
 		return add_label(o, value);
+	case OPT_DEBUGINFOD:
+		return o->debuginfod = true;
 	case OPT_FREEZE:
 		return o->freeze = true;
 	case OPT_LOCALS:
@@ -404,6 +408,13 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 	return true;
 }
 
+static bool has_servers(void)
+{
+	const char *urls = getenv("DEBUGINFOD_URLS");
+
+	return urls && *urls;
+}
+
 /* Of options that do not go together; *status is then set. */
 static bool fit_together(const struct options *o, int *status)
 {
@@ -416,6 +427,18 @@ static bool fit_together(const struct options *o, int *status)
 	if (o->save && o->n_targets > 1) {
 		*status = usage_error("--save takes one process, not %zu: name a file for each",
 				      o->n_targets);
+		return false;
+	}
+	if (o->debuginfod && !has_servers()) {
+		*status =
+			usage_error("%s", "--debuginfod asks the servers in DEBUGINFOD_URLS, which "
+					  "is not set: set it to their addresses");
+		return false;
+	}
+	if (o->debuginfod && o->native == SNAP_NATIVE_NEVER) {
+		*status = usage_error("%s",
+				      "--debuginfod is for functions of C, which --native never "
+				      "leaves out");
 		return false;
 	}
 	if (o->save && o->redact) {

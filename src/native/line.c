@@ -2,8 +2,9 @@
 /*
  * line.c - files, lines and inlined functions, by libdw
  *
- * From the file itself, or from a separate one with its build-id, in the folder of this machine:
- * never by a path in the file, nor below the target's root, which the target could fill.
+ * From the file itself, or from a separate one with its build-id, in the folder of this machine or,
+ * when the user wants that, of a server: never by a path in the file, nor below the target's root,
+ * which the target could fill.
  */
 #include <dwarf.h>
 #include <elfutils/libdw.h>
@@ -37,19 +38,21 @@ static int open_trusted(const char *path)
 	return take_fd(&fd);
 }
 
-static int open_by_build_id(Elf *elf)
+static int open_by_build_id(const struct native *n, Elf *elf)
 {
 	char path[sizeof(DEBUG_ROOT) + 2 * 64 + sizeof("/.debug")] = DEBUG_ROOT;
 	char *p = path + strlen(path);
 	const void *id = NULL;
 	ssize_t len = dwelf_elf_gnu_build_id(elf, &id);
+	int fd;
 
 	if (len < 2 || len > 64)
 		return -1;
 	for (ssize_t i = 0; i < len; i++)
 		p += sprintf(p, i ? "%02x" : "%02x/", ((const uint8_t *)id)[i]);
 	memcpy(p, ".debug", sizeof(".debug"));
-	return open_trusted(path);
+	fd = open_trusted(path);
+	return fd < 0 && n->fetch ? native_fetch(id, (size_t)len) : fd;
 }
 
 static bool has_units(Dwarf *dwarf)
@@ -59,7 +62,7 @@ static bool has_units(Dwarf *dwarf)
 	return dwarf && !dwarf_get_units(dwarf, NULL, &unit, NULL, NULL, NULL, NULL);
 }
 
-static Dwarf *open_dwarf(Elf *elf, int *fd)
+static Dwarf *open_dwarf(const struct native *n, Elf *elf, int *fd)
 {
 	Dwarf *dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 
@@ -67,7 +70,7 @@ static Dwarf *open_dwarf(Elf *elf, int *fd)
 	if (has_units(dwarf))
 		return dwarf;
 	dwarf_end(dwarf);
-	*fd = open_by_build_id(elf);
+	*fd = open_by_build_id(n, elf);
 	return *fd < 0 ? NULL : dwarf_begin(*fd, DWARF_C_READ);
 }
 
@@ -183,7 +186,7 @@ void native_lines(struct native *n, uint32_t module, struct native_image *image,
 	struct native_frame *frames = NULL, some[INLINES_MAX + 2];
 	size_t count = 0, cap = 0;
 	cleanup_fd int fd = -1;
-	Dwarf *dwarf = open_dwarf(image->elf, &fd);
+	Dwarf *dwarf = open_dwarf(n, image->elf, &fd);
 
 	if (!dwarf)
 		return;

@@ -17,12 +17,13 @@
 #define ENC_UDATA4	   0x03
 #define ENC_DATAREL_SDATA4 0x3b
 
-struct native *native_open(struct source *src, const struct maps *maps)
+struct native *native_open(struct source *src, const struct maps *maps, bool fetch)
 {
 	struct native *n = mem_zalloc(1, sizeof(*n));
 
 	n->src = src;
 	n->maps = maps;
+	n->fetch = fetch;
 	return n;
 }
 

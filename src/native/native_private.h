@@ -22,6 +22,7 @@ struct native_module {
 struct native {
 	struct source *src;
 	const struct maps *maps;
+	bool fetch; /* debug files that are not here */
 	struct arena arena;
 	struct native_module *modules;
 	size_t n_modules, modules_cap;
@@ -61,6 +62,10 @@ void native_image_close(struct native_image *image);
 /* Files, lines and inlined functions of the frames in one module (line.c). */
 void native_lines(struct native *n, uint32_t module, struct native_image *image,
 		  struct native_stack *stack);
+
+/* The debug file with this build-id from a server: a descriptor for reading, the caller's, or -1.
+ */
+int native_fetch(const void *id, size_t len);
 
 /* Text of the target, made safe and kept. */
 const char *native_text(struct native *n, const char *text, size_t max);

@@ -294,7 +294,7 @@ void snapshot_native(struct python *py, struct snapshot *snap,
 		return;
 	choose(&k, recorded);
 	if (k.n) {
-		k.native = native_open(k.src, &snap->process->maps);
+		k.native = native_open(k.src, &snap->process->maps, options->fetch);
 		if (recorded)
 			unwind_recorded(&k);
 		else

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """dump --native: stacks of C merged with those of Python, who is stopped for them, and who is not."""
+import ctypes
+import http.server
 import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -364,3 +367,69 @@ def test_forged_unwind_table(trap, tmp_path):
         assert "trap" in names(below(thread["frames"]), "native")
         plain_frames = thread_of(dump(target.pid, "--native", "never"))["frames"]
         assert names(thread["frames"], "python") == names(plain_frames, "python")
+
+
+# ---- debug information from a server -----------------------------------------------------------
+
+def build_id(library):
+    notes = subprocess.run(["readelf", "-n", library], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.search(r"Build ID: ([0-9a-f]+)", notes).group(1)
+
+
+class Server:
+    """What debuginfod(8) answers, for one file, and what was asked."""
+
+    def __init__(self, ident, content):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                found = self.path == "/buildid/%s/debuginfo" % ident
+                self.send_response(200 if found else 404)
+                self.send_header("Content-Length", str(len(content) if found else 0))
+                self.end_headers()
+                if found:
+                    self.wfile.write(content)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = "http://127.0.0.1:%d" % self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_debuginfod(tmp_path, monkeypatch):
+    source, library, separate = tmp_path / "trap.c", tmp_path / "trap.so", tmp_path / "trap.debug"
+    source.write_text("#include <unistd.h>\nvoid trap(void)\n{\n\tfor (;;)\n\t\tsleep(60);\n}\n")
+    if not shutil.which("gcc") or not shutil.which("objcopy"):
+        pytest.skip("no compiler")
+    try:
+        ctypes.CDLL("libdebuginfod.so.1")
+    except OSError:
+        pytest.skip("no libdebuginfod")
+    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-O1", "-Wl,--build-id", "-o", library, source], check=True)
+    subprocess.run(["objcopy", "--only-keep-debug", library, separate], check=True)
+    subprocess.run(["strip", library], check=True)
+    monkeypatch.setenv("DEBUGINFOD_CACHE_PATH", str(tmp_path / "cache"))
+    with Held(ORDINARY, "forged", library) as target, Server(build_id(library), separate.read_bytes()) as server:
+        monkeypatch.setenv("DEBUGINFOD_URLS", server.url)
+        for args in (("--native", "always"), ("--native", "always", "--debuginfod")):
+            _, thread = look(target.pid, *args)
+            frame, = [f for f in below(thread["frames"]) if f["function"] == "trap"]
+            if "--debuginfod" in args:
+                assert (frame["file"], frame["line"]) == (str(source), 5)
+                assert any(build_id(library) in path for path in server.asked)
+            else:
+                assert frame["file"] is None and not server.asked
+        monkeypatch.delenv("DEBUGINFOD_URLS")
+        result = run("dump", "--debuginfod", target.pid)
+        assert result.returncode == 2 and "DEBUGINFOD_URLS, which is not set" in result.stderr

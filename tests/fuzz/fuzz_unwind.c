@@ -33,7 +33,7 @@ static struct source *source_of(const uint8_t *data, size_t size)
 /* One object over all of it, known already. */
 static struct native *native_of(struct source *src, const struct maps *maps)
 {
-	struct native *n = native_open(src, maps);
+	struct native *n = native_open(src, maps, false);
 	struct native_module *m = array_push(&n->modules, &n->n_modules, &n->modules_cap);
 
 	*m = (struct native_module){
