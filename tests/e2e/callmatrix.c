@@ -4,6 +4,9 @@
  * sleeps in two processes, until its timeout or until somebody ends it; the thread of one of them
  * is stopped once. Writes a line of JSON for each: what the call gave and how long it took, without
  * and with the stop, and why native_notices() would not have had it stopped (null: it would).
+ *
+ * callmatrix auto: ten times a second, and only where native_notices() allows it, as somebody does
+ * who looks again and again with --native auto.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,8 +44,10 @@
 #include "stallscope/arena.h"
 #include "stallscope/native.h"
 
-#define LASTS_MS 1200 /* each call */
-#define STOP_MS	 150  /* after its begin */
+#define LASTS_MS  1200 /* each call */
+#define STOP_MS	  150  /* after its begin */
+#define PERIOD_MS 100
+#define ROUNDS	  10u
 
 /* What a call needs: made before its helper is forked, so that both have it. */
 struct world {
@@ -517,7 +522,7 @@ static struct outcome {
 	int err;
 	pid_t pid;
 	char why[128];
-	bool stopped;
+	unsigned stops;
 } * outcomes; /* of each case: left alone, stopped */
 
 static void clean_up(const struct world *w)
@@ -556,7 +561,7 @@ _Noreturn static void run(size_t i, struct outcome *o)
 
 /* ---- the stop ------------------------------------------------------------------------------ */
 
-static void stop_it(struct outcome *o)
+static void stop_it(struct outcome *o, bool only_allowed)
 {
 	struct stop_request want = {
 		.tids = &o->pid, .n_tids = 1, .registers = true, .stack = 65536};
@@ -571,10 +576,12 @@ static void stop_it(struct outcome *o)
 	if (os_thread_read(src, o->pid, OS_SYSCALL, &os, NULL) && os.have_syscall)
 		why = os.syscall.running ? NULL : native_notices(src, &os.syscall);
 	snprintf(o->why, sizeof(o->why), "%s", why ? why : "");
-	for (unsigned tries = 0; tries < 20 && !o->stopped; tries++) {
-		o->stopped = source_stop(src, &want, &stop, &err);
-		if (o->stopped)
-			stop_destroy(stop);
+	for (unsigned tries = 0; tries < 20 && !(only_allowed && why); tries++) {
+		if (!source_stop(src, &want, &stop, &err))
+			continue;
+		stop_destroy(stop);
+		o->stops++;
+		break;
 	}
 	source_close(src);
 }
@@ -585,16 +592,28 @@ static void print(size_t i)
 
 	printf("{\"case\": \"%s\", \"why\": ", cases[i].name);
 	printf(stopped->why[0] ? "\"%s\"" : "null", stopped->why);
-	printf(", \"stopped\": %s", stopped->stopped ? "true" : "false");
+	printf(", \"stops\": %u", stopped->stops);
 	for (unsigned k = 0; k < 2; k++)
 		printf(", \"%s\": [%ld, %d, %" PRId64 "]", k ? "with" : "without", plain[k].ret,
 		       plain[k].err, plain[k].ns / 1000000);
 	puts("}");
 }
 
-int main(void)
+static void stop_all(bool automatic)
 {
 	struct timespec pause = {0, STOP_MS * 1000000L};
+
+	for (unsigned round = 0; round < (automatic ? ROUNDS : 1); round++) {
+		nanosleep(&pause, NULL);
+		for (size_t i = 0; i < N; i++)
+			stop_it(&outcomes[2 * i + 1], automatic);
+		pause.tv_nsec = PERIOD_MS * 1000000L;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec pause = {2 * lasts.tv_sec + 1, 0};
 
 	outcomes = mmap(NULL, 2 * N * sizeof(*outcomes), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -605,10 +624,7 @@ int main(void)
 			run(i / 2, &outcomes[i]);
 		outcomes[i].pid = pid;
 	}
-	nanosleep(&pause, NULL);
-	for (size_t i = 0; i < N; i++)
-		stop_it(&outcomes[2 * i + 1]);
-	pause = (struct timespec){2 * lasts.tv_sec + 1, 0};
+	stop_all(argc > 1 && !strcmp(argv[1], "auto"));
 	nanosleep(&pause, NULL);
 	for (size_t i = 0; i < 2 * N; i++) {
 		kill(outcomes[i].pid, SIGKILL);
