@@ -21,6 +21,8 @@ _stallscope() {
 		--redact --tasks --filter --max-tasks --culprits --exit-code --label --color --ascii
 		--verbose --quiet
 		--version --help'
+	local record='--pid --for --interval --count --threshold --output --tasks --max-tasks
+		--culprits --label --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -34,9 +36,10 @@ _stallscope() {
 		words='name= coroutine= state= place= waits='
 		;;
 	--for) words='0 200ms 1s 5s' ;;
+	--interval) words='100ms 1s 10s' ;;
 	--threshold) words='50ms 100ms 500ms 1s' ;;
 	-p | --pid) words=$(_stallscope_pids) ;;
-	--label | --max-tasks) return ;;
+	--label | --max-tasks | --count) return ;;
 	-o | --output | --save | --culprits | --dump-layout)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -48,7 +51,7 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|record) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
@@ -61,7 +64,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump record explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

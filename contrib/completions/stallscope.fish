@@ -15,6 +15,7 @@ function __stallscope_words
 end
 
 complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes or cores'
+complete -c stallscope -n __fish_is_first_arg -a record -d 'looks again and again'
 complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
 complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
 complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
@@ -45,3 +46,5 @@ complete -c stallscope -n __stallscope_dump -l label -x -d 'KEY=VALUE for machin
 complete -c stallscope -n __stallscope_dump -l color -x -a 'auto always never' -d 'when to use colours'
 complete -c stallscope -n __stallscope_dump_or_explain -l ascii -d 'only ASCII in text'
 complete -c stallscope -n '__fish_seen_subcommand_from doctor' -l dump-layout -r -F -d 'write the layout'
+complete -c stallscope -n '__fish_seen_subcommand_from record' -l interval -x -a '100ms 1s 10s' -d 'from one look to the next'
+complete -c stallscope -n '__fish_seen_subcommand_from record' -l count -x -d 'end after so many looks'

@@ -11,7 +11,7 @@
 
 #include "stallscope/render.h"
 
-enum command { COMMAND_DUMP, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
+enum command { COMMAND_DUMP, COMMAND_RECORD, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -25,6 +25,9 @@ struct options {
 	const char *targets[TARGETS_MAX]; /* pids or files, as given; the words of a name */
 	size_t n_targets;
 	int64_t for_ns, threshold_ns;
+	bool for_given;
+	int64_t interval_ns;
+	uint64_t count; /* 0: no end */
 	enum format format;
 	enum color color;
 	enum snap_native_mode native;
@@ -51,6 +54,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status);
 bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
+int command_record(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 
@@ -83,5 +87,21 @@ struct output {
 bool output_open(const char *path, struct output *ret, struct error *err);
 bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
 void output_abandon(struct output *out);		   /* nothing appears at the path */
+
+/*
+ * A file of lines that grows while it is written (lines.c): a line is there as a whole or not at
+ * all, also when the disk is full. Never over an existing file or through a symbolic link. What is
+ * written survives our own death at once, that of the machine after line_file_close().
+ */
+struct line_file {
+	int fd;
+	bool regular;
+	int64_t size; /* of whole lines, of a regular file */
+	char *path;   /* NULL: standard output */
+};
+
+bool line_file_open(const char *path, struct line_file *ret, struct error *err);
+bool line_file_write(struct line_file *f, const char *text, size_t len, struct error *err);
+bool line_file_close(struct line_file *f, struct error *err);
 
 #endif

@@ -19,8 +19,10 @@
 enum {
 	DUMP = 1 << COMMAND_DUMP,
 	DOCTOR = 1 << COMMAND_DOCTOR,
+	RECORD = 1 << COMMAND_RECORD,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
-	TARGETS = DUMP | DOCTOR,
+	LOOKS = DUMP | RECORD,
+	TARGETS = LOOKS | DOCTOR,
 	ALL = TARGETS | EXPLAIN
 };
 
@@ -29,44 +31,50 @@ static const struct {
 } commands[COMMAND_COUNT] = {
 	[COMMAND_DUMP] = {"dump", "PID... | FILE...",
 			  "one look at processes or cores: who holds the loop"},
+	[COMMAND_RECORD] = {"record", "PID",
+			    "looks again and again: snapshots and stalls, as JSON Lines"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
 };
 
 /* X(id, long name, short name or 0, argument or NULL, commands, help) */
-#define OPTION_LIST(X)                                                                             \
-	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")      \
-	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")        \
-	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")                \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                         \
-	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
-	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
-	X(NATIVE, "native", 0, "WHEN", DUMP,                                                       \
-	  "frames of C: auto (of a held loop that cannot notice), always, never")                  \
-	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                 \
-	  "debug information of C from the servers in DEBUGINFOD_URLS")                            \
-	X(FREEZE, "freeze", 0, NULL, DUMP,                                                         \
-	  "stop the Python threads for some ms, for a picture of one instant")                     \
-	X(LOCALS, "locals", 0, NULL, DUMP,                                                         \
-	  "the variables of the frames shown: they may be secrets")                                \
-	X(REDACT, "redact", 0, NULL, DUMP,                                                         \
-	  "leave out peers, paths, arguments, names and values of variables")                      \
-	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
-	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
-	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
-	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                  \
-	X(CULPRITS, "culprits", 0, "FILE", DUMP | EXPLAIN,                                         \
-	  "more rows for the catalogue, before its own")                                           \
-	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")      \
-	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")     \
-	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                           \
-	  "write the layout of this interpreter from its debug information")                       \
-	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                                \
-	X(ASCII, "ascii", 0, NULL, DUMP | EXPLAIN, "only ASCII characters in text")                \
-	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
-	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
-	X(VERSION, "version", 0, NULL, ALL, "print the version")                                   \
+#define OPTION_LIST(X)                                                                            \
+	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")     \
+	X(FOR, "for", 0, "DUR", LOOKS,                                                            \
+	  "how long to look at most (200ms); record: how long to record")                         \
+	X(INTERVAL, "interval", 0, "DUR", RECORD, "from one look to the next (1s)")               \
+	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
+	X(THRESHOLD, "threshold", 0, "DUR", LOOKS, "what counts as a stall (100ms)")              \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                        \
+	X(OUTPUT, "output", 'o', "FILE", LOOKS | EXPLAIN,                                         \
+	  "write there instead of standard output")                                               \
+	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
+	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
+	  "frames of C: auto (of a held loop that cannot notice), always, never")                 \
+	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                \
+	  "debug information of C from the servers in DEBUGINFOD_URLS")                           \
+	X(FREEZE, "freeze", 0, NULL, DUMP,                                                        \
+	  "stop the Python threads for some ms, for a picture of one instant")                    \
+	X(LOCALS, "locals", 0, NULL, DUMP,                                                        \
+	  "the variables of the frames shown: they may be secrets")                               \
+	X(REDACT, "redact", 0, NULL, DUMP,                                                        \
+	  "leave out peers, paths, arguments, names and values of variables")                     \
+	X(TASKS, "tasks", 0, "HOW", LOOKS, "groups, tree, all or none (text groups, JSON all)")   \
+	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                               \
+	  "tasks by name, coroutine, state, place or waits; may be repeated")                     \
+	X(MAX_TASKS, "max-tasks", 0, "N", LOOKS, "read at most N tasks (1000000)")                \
+	X(CULPRITS, "culprits", 0, "FILE", DUMP | EXPLAIN,                                        \
+	  "more rows for the catalogue, before its own")                                          \
+	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
+	X(LABEL, "label", 0, "KEY=VALUE", LOOKS, "copied into machine output; may be repeated")   \
+	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
+	  "write the layout of this interpreter from its debug information")                      \
+	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
+	X(ASCII, "ascii", 0, NULL, DUMP | EXPLAIN, "only ASCII characters in text")               \
+	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
+	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
+	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
 	X(HELP, "help", 'h', NULL, ALL, "print this help")
 
 enum option_id {
@@ -232,17 +240,17 @@ static bool add_filter(struct options *o, const char *text)
 	return true;
 }
 
-static bool set_max_tasks(struct options *o, const char *text)
+static bool set_number(const char *text, uint64_t *ret)
 {
 	char *end;
 
 	errno = 0;
-	o->max_tasks = strtoull(text, &end, 10);
-	return isdigit((unsigned char)*text) && !*end && !errno && o->max_tasks > 0;
+	*ret = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && !errno && *ret > 0;
 }
 
-/* One option; false when its value is wrong. */
-static bool take(struct options *o, enum option_id id, char *value)
+/* An option whose value is one of some words. */
+static bool take_word(struct options *o, enum option_id id, const char *value)
 {
 	static const char *const formats[] = {"text", "json"};
 	static const char *const colors[] = {"auto", "always", "never"};
@@ -251,12 +259,6 @@ static bool take(struct options *o, enum option_id id, char *value)
 	int choice;
 
 	switch (id) {
-	case OPT_PID:
-		return isdigit((unsigned char)*value) && add_target(o, value);
-	case OPT_FOR:
-		return parse_duration(value, &o->for_ns);
-	case OPT_THRESHOLD:
-		return parse_duration(value, &o->threshold_ns) && o->threshold_ns > 0;
 	case OPT_FORMAT:
 		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
 			return false;
@@ -272,12 +274,31 @@ static bool take(struct options *o, enum option_id id, char *value)
 			return false;
 		o->native = (enum snap_native_mode)choice;
 		return true;
-	case OPT_TASKS:
+	default:
 		if (!set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
 			return false;
 		o->tasks = (enum render_tasks)choice;
 		o->tasks_given = true;
 		return true;
+	}
+}
+
+/* One option; false when its value is wrong. */
+static bool take(struct options *o, enum option_id id, char *value)
+{
+	switch (id) {
+	case OPT_PID:
+		return isdigit((unsigned char)*value) && add_target(o, value);
+	case OPT_FOR:
+		o->for_given = true;
+		return parse_duration(value, &o->for_ns);
+	case OPT_THRESHOLD:
+		return parse_duration(value, &o->threshold_ns) && o->threshold_ns > 0;
+	case OPT_FORMAT:
+	case OPT_COLOR:
+	case OPT_NATIVE:
+	case OPT_TASKS:
+		return take_word(o, id, value);
 	case OPT_OUTPUT:
 		o->output = value;
 		return true;
@@ -293,7 +314,11 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_FILTER:
 		return add_filter(o, value);
 	case OPT_MAX_TASKS:
-		return set_max_tasks(o, value);
+		return set_number(value, &o->max_tasks);
+	case OPT_COUNT_OF:
+		return set_number(value, &o->count);
+	case OPT_INTERVAL:
+		return parse_duration(value, &o->interval_ns) && o->interval_ns >= MS;
 	case OPT_LABEL:
 		return add_label(o, value);
 	case OPT_DEBUGINFOD:
@@ -424,6 +449,12 @@ static bool fit_together(const struct options *o, int *status)
 		*status = usage_error("%s", "name a process: stallscope PID");
 		return false;
 	}
+	if (o->command == COMMAND_RECORD && (o->n_targets != 1 || !o->output)) {
+		*status = usage_error("%s",
+				      "name one process and a file: stallscope record PID -o FILE "
+				      "(- is standard output)");
+		return false;
+	}
 	if (o->save && o->n_targets > 1) {
 		*status = usage_error("--save takes one process, not %zu: name a file for each",
 				      o->n_targets);
@@ -463,7 +494,7 @@ static bool utf8_locale(void)
 
 bool options_parse(int argc, char **argv, struct options *ret, int *status)
 {
-	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS};
+	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS, .interval_ns = 1000 * MS};
 	const char *word = argc > 1 ? argv[1] : NULL;
 	int command = word ? find_command(word) : -1;
 

@@ -342,6 +342,24 @@ static void test_unknown_options(void **state)
 	assert_ends("--dump-layout x 1", 2, "--dump-layout does not belong");
 }
 
+static void test_record(void **state)
+{
+	const struct options *o = taken("record --interval 50ms --count 3 --for 1h -o x 42");
+
+	(void)state;
+	assert_int_equal(o->command, COMMAND_RECORD);
+	assert_int_equal(o->interval_ns, 50 * MS);
+	assert_int_equal(o->count, 3);
+	assert_true(o->for_given);
+	assert_int_equal(taken("record -o - 42")->interval_ns, 1000 * MS);
+	assert_int_equal(taken("record -o - 42")->count, 0);
+	assert_ends("record 42", 2, "name one process and a file");
+	assert_ends("record 42 43 -o x", 2, "name one process and a file");
+	assert_ends("record 42 -o x --interval 0", 2, "--interval takes DUR");
+	assert_ends("record 42 -o x --count 0", 2, "--count takes N");
+	assert_ends("--interval 1s 42", 2, "--interval does not belong");
+}
+
 static void test_save_is_of_one(void **state)
 {
 	(void)state;
@@ -427,8 +445,8 @@ static void test_help(void **state)
 /* Each line of --help fits a terminal. */
 static void test_help_is_narrow(void **state)
 {
-	static const char *const lines[] = {"--help", "dump --help", "explain --help",
-					    "doctor --help"};
+	static const char *const lines[] = {"--help", "dump --help", "record --help",
+					    "explain --help", "doctor --help"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -471,6 +489,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_values, end),
 		cmocka_unit_test_teardown(test_wrong_values, end),
 		cmocka_unit_test_teardown(test_unknown_options, end),
+		cmocka_unit_test_teardown(test_record, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
 		cmocka_unit_test_teardown(test_locals_and_redact, end),
