@@ -23,12 +23,16 @@ _stallscope() {
 		--version --help'
 	local record='--pid --for --interval --count --threshold --output --tasks --max-tasks
 		--culprits --label --verbose --quiet --version --help'
+	local report='--format --output --ascii --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
 	COMPREPLY=()
 	case $prev in
-	-f | --format) words='text json' ;;
+	-f | --format)
+		words='text json'
+		[[ " ${COMP_WORDS[*]} " != *" report "* ]] || words+=' md html'
+		;;
 	--color | --native) words='auto always never' ;;
 	--tasks) words='groups tree all none' ;;
 	--filter)
@@ -51,10 +55,15 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|record) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
+		return
+	fi
+	if [[ $command == report ]]; then
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	fi
 	if [[ $command == explain ]]; then
@@ -64,7 +73,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump record explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump record report explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

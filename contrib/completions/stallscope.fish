@@ -16,6 +16,7 @@ end
 
 complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes or cores'
 complete -c stallscope -n __fish_is_first_arg -a record -d 'looks again and again'
+complete -c stallscope -n __fish_is_first_arg -a report -d 'recordings added up'
 complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
 complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
 complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
@@ -48,3 +49,4 @@ complete -c stallscope -n __stallscope_dump_or_explain -l ascii -d 'only ASCII i
 complete -c stallscope -n '__fish_seen_subcommand_from doctor' -l dump-layout -r -F -d 'write the layout'
 complete -c stallscope -n '__fish_seen_subcommand_from record' -l interval -x -a '100ms 1s 10s' -d 'from one look to the next'
 complete -c stallscope -n '__fish_seen_subcommand_from record' -l count -x -d 'end after so many looks'
+complete -c stallscope -n '__fish_seen_subcommand_from report' -s f -l format -x -a 'text json md html' -d 'format'

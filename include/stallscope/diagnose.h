@@ -142,6 +142,9 @@ const char *flag_word(enum flag_id id);
 #define FINGERPRINT_SIZE 17u
 bool verdict_fingerprint(const struct snapshot *s, const struct verdict *v, char *ret);
 
+/* The hash itself, into FINGERPRINT_SIZE bytes. */
+void fingerprint_of(const char *kind, const char *function, const char *library, char *ret);
+
 /* ---- holds over successive snapshots (stalls.c) ------------------------------------------- */
 
 /* A hold that reached the threshold, with an unhealthy verdict. Times: CLOCK_MONOTONIC in ns. */

@@ -11,9 +11,16 @@
 
 #include "stallscope/render.h"
 
-enum command { COMMAND_DUMP, COMMAND_RECORD, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
+enum command {
+	COMMAND_DUMP,
+	COMMAND_RECORD,
+	COMMAND_REPORT,
+	COMMAND_EXPLAIN,
+	COMMAND_DOCTOR,
+	COMMAND_COUNT
+};
 
-enum format { FORMAT_TEXT, FORMAT_JSON };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_MARKDOWN, FORMAT_HTML };
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define TARGETS_MAX 1024u
@@ -55,6 +62,7 @@ bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
 int command_record(const struct options *o);
+int command_report(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 
@@ -87,6 +95,9 @@ struct output {
 bool output_open(const char *path, struct output *ret, struct error *err);
 bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
 void output_abandon(struct output *out);		   /* nothing appears at the path */
+
+/* The text to where the options want it; the exit status. */
+int write_text(const struct options *o, const struct strbuf *text);
 
 /*
  * A file of lines that grows while it is written (lines.c): a line is there as a whole or not at

@@ -37,6 +37,8 @@ int main(int argc, char **argv)
 		return command_explain(&options);
 	case COMMAND_RECORD:
 		return command_record(&options);
+	case COMMAND_REPORT:
+		return command_report(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;

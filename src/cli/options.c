@@ -20,10 +20,11 @@ enum {
 	DUMP = 1 << COMMAND_DUMP,
 	DOCTOR = 1 << COMMAND_DOCTOR,
 	RECORD = 1 << COMMAND_RECORD,
+	REPORT = 1 << COMMAND_REPORT,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
 	LOOKS = DUMP | RECORD,
 	TARGETS = LOOKS | DOCTOR,
-	ALL = TARGETS | EXPLAIN
+	ALL = TARGETS | REPORT | EXPLAIN
 };
 
 static const struct {
@@ -33,6 +34,8 @@ static const struct {
 			  "one look at processes or cores: who holds the loop"},
 	[COMMAND_RECORD] = {"record", "PID",
 			    "looks again and again: snapshots and stalls, as JSON Lines"},
+	[COMMAND_REPORT] = {"report", "FILE...",
+			    "recordings added up: who holds loops, for how long"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
@@ -46,8 +49,9 @@ static const struct {
 	X(INTERVAL, "interval", 0, "DUR", RECORD, "from one look to the next (1s)")               \
 	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
 	X(THRESHOLD, "threshold", 0, "DUR", LOOKS, "what counts as a stall (100ms)")              \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                        \
-	X(OUTPUT, "output", 'o', "FILE", LOOKS | EXPLAIN,                                         \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP | REPORT | EXPLAIN,                               \
+	  "text or json; report also md and html")                                                \
+	X(OUTPUT, "output", 'o', "FILE", LOOKS | REPORT | EXPLAIN,                                \
 	  "write there instead of standard output")                                               \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
 	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
@@ -71,7 +75,7 @@ static const struct {
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
 	  "write the layout of this interpreter from its debug information")                      \
 	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
-	X(ASCII, "ascii", 0, NULL, DUMP | EXPLAIN, "only ASCII characters in text")               \
+	X(ASCII, "ascii", 0, NULL, DUMP | REPORT | EXPLAIN, "only ASCII characters in text")      \
 	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
 	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
 	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
@@ -252,7 +256,7 @@ static bool set_number(const char *text, uint64_t *ret)
 /* An option whose value is one of some words. */
 static bool take_word(struct options *o, enum option_id id, const char *value)
 {
-	static const char *const formats[] = {"text", "json"};
+	static const char *const formats[] = {"text", "json", "md", "html"};
 	static const char *const colors[] = {"auto", "always", "never"};
 	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
@@ -263,7 +267,7 @@ static bool take_word(struct options *o, enum option_id id, const char *value)
 		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
 			return false;
 		o->format = (enum format)choice;
-		return true;
+		return choice <= FORMAT_JSON || o->command == COMMAND_REPORT;
 	case OPT_COLOR:
 		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
 			return false;
@@ -453,6 +457,10 @@ static bool fit_together(const struct options *o, int *status)
 		*status = usage_error("%s",
 				      "name one process and a file: stallscope record PID -o FILE "
 				      "(- is standard output)");
+		return false;
+	}
+	if (o->command == COMMAND_REPORT && !o->n_targets) {
+		*status = usage_error("%s", "name a recording: stallscope report FILE...");
 		return false;
 	}
 	if (o->save && o->n_targets > 1) {

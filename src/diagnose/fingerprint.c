@@ -25,14 +25,19 @@ static bool by_chance(const struct verdict *v)
 bool verdict_fingerprint(const struct snapshot *s, const struct verdict *v, char *ret)
 {
 	const struct culprit *c = &v->culprit;
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
 	if (c->leaf == SNAP_NONE)
 		return false;
-	hash = mix(hash, v->kind[0] ? v->kind : verdict_word(v->id));
-	hash = mix(hash,
-		   c->frame == SNAP_NONE ? "" : snap_code_of(s, &s->frames[c->frame])->qualname);
-	hash = mix(hash, by_chance(v) ? "" : c->library);
-	snprintf(ret, FINGERPRINT_SIZE, "%016llx", (unsigned long long)hash);
+	fingerprint_of(v->kind[0] ? v->kind : verdict_word(v->id),
+		       c->frame == SNAP_NONE ? "" : snap_code_of(s, &s->frames[c->frame])->qualname,
+		       by_chance(v) ? "" : c->library, ret);
 	return true;
+}
+
+void fingerprint_of(const char *kind, const char *function, const char *library, char *ret)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	hash = mix(mix(mix(hash, kind), function), library);
+	snprintf(ret, FINGERPRINT_SIZE, "%016llx", (unsigned long long)hash);
 }

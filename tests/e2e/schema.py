@@ -11,6 +11,7 @@ SCHEMA = json.loads(INSTALLED.read_text())
 VALIDATOR = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
 EXPLAIN = jsonschema.validators.validator_for(SCHEMA)(SCHEMA["$defs"]["explain"])
 LINE = VALIDATOR.evolve(schema={"$ref": "#/$defs/line"})
+REPORT = VALIDATOR.evolve(schema={"$ref": "#/$defs/report"})
 VERDICTS = SCHEMA["properties"]["verdict"]["enum"]
 
 

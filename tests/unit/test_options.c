@@ -445,8 +445,8 @@ static void test_help(void **state)
 /* Each line of --help fits a terminal. */
 static void test_help_is_narrow(void **state)
 {
-	static const char *const lines[] = {"--help", "dump --help", "record --help",
-					    "explain --help", "doctor --help"};
+	static const char *const lines[] = {"--help",	     "dump --help",    "record --help",
+					    "report --help", "explain --help", "doctor --help"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
