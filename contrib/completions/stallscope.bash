@@ -24,6 +24,8 @@ _stallscope() {
 	local record='--pid --for --interval --count --threshold --output --tasks --max-tasks
 		--culprits --label --verbose --quiet --version --help'
 	local report='--format --output --ascii --verbose --quiet --version --help'
+	local diff='--for --threshold --format --output --culprits --ascii --verbose --quiet
+		--version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -55,7 +57,7 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report|diff) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
@@ -73,7 +75,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump record report explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump record report diff explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

@@ -17,6 +17,7 @@ end
 complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes or cores'
 complete -c stallscope -n __fish_is_first_arg -a record -d 'looks again and again'
 complete -c stallscope -n __fish_is_first_arg -a report -d 'recordings added up'
+complete -c stallscope -n __fish_is_first_arg -a diff -d 'what got worse'
 complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
 complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
 complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
@@ -50,3 +51,4 @@ complete -c stallscope -n '__fish_seen_subcommand_from doctor' -l dump-layout -r
 complete -c stallscope -n '__fish_seen_subcommand_from record' -l interval -x -a '100ms 1s 10s' -d 'from one look to the next'
 complete -c stallscope -n '__fish_seen_subcommand_from record' -l count -x -d 'end after so many looks'
 complete -c stallscope -n '__fish_seen_subcommand_from report' -s f -l format -x -a 'text json md html' -d 'format'
+complete -c stallscope -n '__fish_seen_subcommand_from diff' -s f -l format -x -a 'text json md' -d 'format'

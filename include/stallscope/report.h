@@ -24,4 +24,46 @@ void report_json(const struct history *h, const struct report_options *o, struct
 /* One page that needs nothing from elsewhere: no script, no network. */
 void report_html(const struct history *h, const struct report_options *o, struct strbuf *out);
 
+/* ---- what changed (diff.c) ------------------------------------------------------------------- */
+
+/* X(name, word): in the order in which changes of one sense are told. */
+#define DIFF_LIST(X)                                                        \
+	X(HOLDER, "holder")   /* who holds loops, by fingerprint */         \
+	X(VERDICT, "verdict") /* of a look; of many: how often unhealthy */ \
+	X(LAG, "lag")                                                       \
+	X(GROWTH, "growth") /* of the number of tasks */                    \
+	X(PLACE, "place")   /* tasks by await place */                      \
+	X(PYTHON, "python")                                                 \
+	X(COMMAND, "command")                                               \
+	X(FILE, "file") /* of the user's own, not seen before */
+
+enum diff_class {
+#define X(name, word) DIFF_##name,
+	DIFF_LIST(X)
+#undef X
+};
+
+struct diff_row {
+	enum diff_class class;
+	int sense;     /* 1 worse, -1 better, 0 neither */
+	double weight; /* more is told first, within one class and sense */
+	const char *what, *before, *after;
+	double before_value, after_value; /* NAN none */
+	const char *fingerprint;	  /* of a holder, NULL */
+};
+
+struct diff {
+	struct arena arena;
+	struct diff_row *v; /* the worst first */
+	size_t n;
+	bool worse;
+};
+
+/* What is more than noise is said to be worse; stallscope(1) has the bounds. */
+void diff_make(const struct history *before, const struct history *after, struct diff *ret);
+void diff_deinit(struct diff *d);
+void diff_text(const struct diff *d, const struct report_options *o, struct strbuf *out);
+void diff_markdown(const struct diff *d, const struct report_options *o, struct strbuf *out);
+void diff_json(const struct diff *d, struct strbuf *out);
+
 #endif

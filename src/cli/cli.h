@@ -15,6 +15,7 @@ enum command {
 	COMMAND_DUMP,
 	COMMAND_RECORD,
 	COMMAND_REPORT,
+	COMMAND_DIFF,
 	COMMAND_EXPLAIN,
 	COMMAND_DOCTOR,
 	COMMAND_COUNT
@@ -63,6 +64,7 @@ bool parse_duration(const char *text, int64_t *ns);
 int command_dump(const struct options *o);
 int command_record(const struct options *o);
 int command_report(const struct options *o);
+int command_diff(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 

@@ -39,6 +39,8 @@ int main(int argc, char **argv)
 		return command_record(&options);
 	case COMMAND_REPORT:
 		return command_report(&options);
+	case COMMAND_DIFF:
+		return command_diff(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;

@@ -21,10 +21,12 @@ enum {
 	DOCTOR = 1 << COMMAND_DOCTOR,
 	RECORD = 1 << COMMAND_RECORD,
 	REPORT = 1 << COMMAND_REPORT,
+	DIFF = 1 << COMMAND_DIFF,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
 	LOOKS = DUMP | RECORD,
+	TELLS = REPORT | DIFF | EXPLAIN, /* they write text */
 	TARGETS = LOOKS | DOCTOR,
-	ALL = TARGETS | REPORT | EXPLAIN
+	ALL = TARGETS | TELLS
 };
 
 static const struct {
@@ -36,6 +38,7 @@ static const struct {
 			    "looks again and again: snapshots and stalls, as JSON Lines"},
 	[COMMAND_REPORT] = {"report", "FILE...",
 			    "recordings added up: who holds loops, for how long"},
+	[COMMAND_DIFF] = {"diff", "A B", "two looks or recordings: what got worse"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
@@ -44,15 +47,14 @@ static const struct {
 /* X(id, long name, short name or 0, argument or NULL, commands, help) */
 #define OPTION_LIST(X)                                                                            \
 	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")     \
-	X(FOR, "for", 0, "DUR", LOOKS,                                                            \
+	X(FOR, "for", 0, "DUR", LOOKS | DIFF,                                                     \
 	  "how long to look at most (200ms); record: how long to record")                         \
 	X(INTERVAL, "interval", 0, "DUR", RECORD, "from one look to the next (1s)")               \
 	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
-	X(THRESHOLD, "threshold", 0, "DUR", LOOKS, "what counts as a stall (100ms)")              \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP | REPORT | EXPLAIN,                               \
-	  "text or json; report also md and html")                                                \
-	X(OUTPUT, "output", 'o', "FILE", LOOKS | REPORT | EXPLAIN,                                \
-	  "write there instead of standard output")                                               \
+	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | DIFF, "what counts as a stall (100ms)")       \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP | TELLS,                                          \
+	  "text or json; report also md and html, diff md")                                       \
+	X(OUTPUT, "output", 'o', "FILE", LOOKS | TELLS, "write there instead of standard output") \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
 	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
 	  "frames of C: auto (of a held loop that cannot notice), always, never")                 \
@@ -75,7 +77,7 @@ static const struct {
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
 	  "write the layout of this interpreter from its debug information")                      \
 	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
-	X(ASCII, "ascii", 0, NULL, DUMP | REPORT | EXPLAIN, "only ASCII characters in text")      \
+	X(ASCII, "ascii", 0, NULL, DUMP | TELLS, "only ASCII characters in text")                 \
 	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
 	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
 	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
@@ -267,7 +269,8 @@ static bool take_word(struct options *o, enum option_id id, const char *value)
 		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
 			return false;
 		o->format = (enum format)choice;
-		return choice <= FORMAT_JSON || o->command == COMMAND_REPORT;
+		return choice <= FORMAT_JSON || o->command == COMMAND_REPORT ||
+		       (choice == FORMAT_MARKDOWN && o->command == COMMAND_DIFF);
 	case OPT_COLOR:
 		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
 			return false;
@@ -461,6 +464,10 @@ static bool fit_together(const struct options *o, int *status)
 	}
 	if (o->command == COMMAND_REPORT && !o->n_targets) {
 		*status = usage_error("%s", "name a recording: stallscope report FILE...");
+		return false;
+	}
+	if (o->command == COMMAND_DIFF && o->n_targets != 2) {
+		*status = usage_error("%s", "name two looks or recordings: stallscope diff A B");
 		return false;
 	}
 	if (o->save && o->n_targets > 1) {

@@ -12,6 +12,7 @@ VALIDATOR = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
 EXPLAIN = jsonschema.validators.validator_for(SCHEMA)(SCHEMA["$defs"]["explain"])
 LINE = VALIDATOR.evolve(schema={"$ref": "#/$defs/line"})
 REPORT = VALIDATOR.evolve(schema={"$ref": "#/$defs/report"})
+DIFF = VALIDATOR.evolve(schema={"$ref": "#/$defs/diff"})
 VERDICTS = SCHEMA["properties"]["verdict"]["enum"]
 
 
