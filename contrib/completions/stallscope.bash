@@ -26,6 +26,7 @@ _stallscope() {
 	local report='--format --output --ascii --verbose --quiet --version --help'
 	local diff='--for --threshold --format --output --culprits --ascii --verbose --quiet
 		--version --help'
+	local convert='--to --for --threshold --output --culprits --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -35,6 +36,7 @@ _stallscope() {
 		words='text json'
 		[[ " ${COMP_WORDS[*]} " != *" report "* ]] || words+=' md html'
 		;;
+	--to) words='collapsed speedscope chrome prom otlp-json html' ;;
 	--color | --native) words='auto always never' ;;
 	--tasks) words='groups tree all none' ;;
 	--filter)
@@ -57,7 +59,7 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report|diff) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report|diff|convert) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
@@ -75,7 +77,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump record report diff explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump record report diff convert explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

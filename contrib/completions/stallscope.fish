@@ -18,6 +18,7 @@ complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes 
 complete -c stallscope -n __fish_is_first_arg -a record -d 'looks again and again'
 complete -c stallscope -n __fish_is_first_arg -a report -d 'recordings added up'
 complete -c stallscope -n __fish_is_first_arg -a diff -d 'what got worse'
+complete -c stallscope -n __fish_is_first_arg -a convert -d 'for other tools'
 complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
 complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
 complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
@@ -52,3 +53,4 @@ complete -c stallscope -n '__fish_seen_subcommand_from record' -l interval -x -a
 complete -c stallscope -n '__fish_seen_subcommand_from record' -l count -x -d 'end after so many looks'
 complete -c stallscope -n '__fish_seen_subcommand_from report' -s f -l format -x -a 'text json md html' -d 'format'
 complete -c stallscope -n '__fish_seen_subcommand_from diff' -s f -l format -x -a 'text json md' -d 'format'
+complete -c stallscope -n '__fish_seen_subcommand_from convert' -l to -x -a 'collapsed speedscope chrome prom otlp-json html' -d 'format'

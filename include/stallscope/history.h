@@ -111,7 +111,8 @@ struct history_loop {
 	double first, last;		 /* looks */
 	double observed_s;		 /* from first to last look of each file, added */
 	uint64_t looks, unhealthy, full; /* looks; full: snapshots in full */
-	uint64_t snapshot;		 /* the last of these, of all of the history */
+	uint64_t busy;			 /* looks that met it in callbacks */
+	uint64_t snapshot;		 /* the last of the full ones, of all of the history */
 	struct sketch lag, ready;
 	double lag_s;				     /* of the last look */
 	int64_t tasks_first, tasks_last, tasks_most; /* -1 unknown */

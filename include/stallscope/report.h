@@ -7,6 +7,8 @@
 #ifndef STALLSCOPE_REPORT_H
 #define STALLSCOPE_REPORT_H
 
+#include <stdio.h>
+
 #include "stallscope/history.h"
 #include "stallscope/strbuf.h"
 
@@ -65,5 +67,25 @@ void diff_deinit(struct diff *d);
 void diff_text(const struct diff *d, const struct report_options *o, struct strbuf *out);
 void diff_markdown(const struct diff *d, const struct report_options *o, struct strbuf *out);
 void diff_json(const struct diff *d, struct strbuf *out);
+
+/* ---- other formats (convert*.c) -------------------------------------------------------------- */
+
+/* X(name, word, what it is) */
+#define CONVERT_LIST(X)                                                   \
+	X(COLLAPSED, "collapsed", "stacks and weights, for flame graphs") \
+	X(SPEEDSCOPE, "speedscope", "a profile for speedscope")           \
+	X(CHROME, "chrome", "a trace of events, for Perfetto and Chrome") \
+	X(PROM, "prom", "metrics as Prometheus text")                     \
+	X(OTLP_JSON, "otlp-json", "a log record for each stall, OTLP")    \
+	X(HTML, "html", "the report as a page")
+
+enum convert_format {
+#define X(name, word, what) CONVERT_##name,
+	CONVERT_LIST(X) CONVERT_COUNT
+#undef X
+};
+
+/* Written piece by piece. False when writing failed. */
+bool convert(const struct history *h, enum convert_format format, FILE *out);
 
 #endif

@@ -10,12 +10,14 @@
 #define STALLSCOPE_CLI_H
 
 #include "stallscope/render.h"
+#include "stallscope/report.h"
 
 enum command {
 	COMMAND_DUMP,
 	COMMAND_RECORD,
 	COMMAND_REPORT,
 	COMMAND_DIFF,
+	COMMAND_CONVERT,
 	COMMAND_EXPLAIN,
 	COMMAND_DOCTOR,
 	COMMAND_COUNT
@@ -37,6 +39,8 @@ struct options {
 	int64_t interval_ns;
 	uint64_t count; /* 0: no end */
 	enum format format;
+	bool convert_given;
+	enum convert_format convert;
 	enum color color;
 	enum snap_native_mode native;
 	bool debuginfod;
@@ -65,6 +69,7 @@ int command_dump(const struct options *o);
 int command_record(const struct options *o);
 int command_report(const struct options *o);
 int command_diff(const struct options *o);
+int command_convert(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 

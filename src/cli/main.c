@@ -41,6 +41,8 @@ int main(int argc, char **argv)
 		return command_report(&options);
 	case COMMAND_DIFF:
 		return command_diff(&options);
+	case COMMAND_CONVERT:
+		return command_convert(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;

@@ -22,11 +22,13 @@ enum {
 	RECORD = 1 << COMMAND_RECORD,
 	REPORT = 1 << COMMAND_REPORT,
 	DIFF = 1 << COMMAND_DIFF,
+	CONVERT = 1 << COMMAND_CONVERT,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
 	LOOKS = DUMP | RECORD,
+	READS = DIFF | CONVERT,		 /* recordings, or looks of their own */
 	TELLS = REPORT | DIFF | EXPLAIN, /* they write text */
 	TARGETS = LOOKS | DOCTOR,
-	ALL = TARGETS | TELLS
+	ALL = TARGETS | TELLS | CONVERT
 };
 
 static const struct {
@@ -39,6 +41,8 @@ static const struct {
 	[COMMAND_REPORT] = {"report", "FILE...",
 			    "recordings added up: who holds loops, for how long"},
 	[COMMAND_DIFF] = {"diff", "A B", "two looks or recordings: what got worse"},
+	[COMMAND_CONVERT] = {"convert", "FILE... | PID...",
+			     "recordings for other tools: profiles, traces, metrics"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
@@ -47,14 +51,17 @@ static const struct {
 /* X(id, long name, short name or 0, argument or NULL, commands, help) */
 #define OPTION_LIST(X)                                                                            \
 	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")     \
-	X(FOR, "for", 0, "DUR", LOOKS | DIFF,                                                     \
+	X(FOR, "for", 0, "DUR", LOOKS | READS,                                                    \
 	  "how long to look at most (200ms); record: how long to record")                         \
 	X(INTERVAL, "interval", 0, "DUR", RECORD, "from one look to the next (1s)")               \
 	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
-	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | DIFF, "what counts as a stall (100ms)")       \
+	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS, "what counts as a stall (100ms)")      \
 	X(FORMAT, "format", 'f', "FORMAT", DUMP | TELLS,                                          \
 	  "text or json; report also md and html, diff md")                                       \
-	X(OUTPUT, "output", 'o', "FILE", LOOKS | TELLS, "write there instead of standard output") \
+	X(TO, "to", 0, "FORMAT", CONVERT,                                                         \
+	  "collapsed, speedscope, chrome, prom, otlp-json or html")                               \
+	X(OUTPUT, "output", 'o', "FILE", LOOKS | TELLS | CONVERT,                                 \
+	  "write there instead of standard output")                                               \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
 	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
 	  "frames of C: auto (of a held loop that cannot notice), always, never")                 \
@@ -259,6 +266,11 @@ static bool set_number(const char *text, uint64_t *ret)
 static bool take_word(struct options *o, enum option_id id, const char *value)
 {
 	static const char *const formats[] = {"text", "json", "md", "html"};
+	static const char *const converts[] = {
+#define X(name, word, what) word,
+		CONVERT_LIST(X)
+#undef X
+	};
 	static const char *const colors[] = {"auto", "always", "never"};
 	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
@@ -271,6 +283,11 @@ static bool take_word(struct options *o, enum option_id id, const char *value)
 		o->format = (enum format)choice;
 		return choice <= FORMAT_JSON || o->command == COMMAND_REPORT ||
 		       (choice == FORMAT_MARKDOWN && o->command == COMMAND_DIFF);
+	case OPT_TO:
+		if (!set_choice(value, converts, ARRAY_SIZE(converts), &choice))
+			return false;
+		o->convert = (enum convert_format)choice;
+		return o->convert_given = true;
 	case OPT_COLOR:
 		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
 			return false;
@@ -285,8 +302,7 @@ static bool take_word(struct options *o, enum option_id id, const char *value)
 		if (!set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
 			return false;
 		o->tasks = (enum render_tasks)choice;
-		o->tasks_given = true;
-		return true;
+		return o->tasks_given = true;
 	}
 }
 
@@ -302,6 +318,7 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_THRESHOLD:
 		return parse_duration(value, &o->threshold_ns) && o->threshold_ns > 0;
 	case OPT_FORMAT:
+	case OPT_TO:
 	case OPT_COLOR:
 	case OPT_NATIVE:
 	case OPT_TASKS:
@@ -468,6 +485,12 @@ static bool fit_together(const struct options *o, int *status)
 	}
 	if (o->command == COMMAND_DIFF && o->n_targets != 2) {
 		*status = usage_error("%s", "name two looks or recordings: stallscope diff A B");
+		return false;
+	}
+	if (o->command == COMMAND_CONVERT && (!o->n_targets || !o->convert_given)) {
+		*status =
+			usage_error("%s", "name a recording and a format: stallscope convert FILE "
+					  "--to FORMAT");
 		return false;
 	}
 	if (o->save && o->n_targets > 1) {

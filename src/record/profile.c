@@ -36,10 +36,13 @@ void profile_make(const struct history *h, struct profile *ret)
 	struct profile p = {.of_tasks = !h->n_stalls};
 	size_t cap = 0;
 
-	for (size_t i = 0; i < h->n_stalls; i++)
-		*array_push(&p.v, &p.n, &cap) =
-			(struct profile_row){h->stalls[i].loop, h->stalls[i].stack,
-					     h->stalls[i].holder, h->stalls[i].held_s};
+	for (size_t i = 0; i < h->n_stalls; i++) {
+		const struct history_stall *s = &h->stalls[i];
+
+		*array_push(&p.v, &p.n, &cap) = (struct profile_row){
+			s->loop, s->stack, s->stack == HISTORY_NONE ? s->holder : HISTORY_NONE,
+			s->held_s};
+	}
 	for (size_t i = 0; i < h->n_groups && p.of_tasks; i++)
 		if (history_group_now(h, &h->groups[i]) > 0)
 			*array_push(&p.v, &p.n, &cap) = (struct profile_row){

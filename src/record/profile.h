@@ -6,7 +6,7 @@
 #include "stallscope/history.h"
 
 struct profile_row {
-	uint32_t loop, stack, holder; /* stack: HISTORY_NONE unknown; holder: of stalls */
+	uint32_t loop, stack, holder; /* stack: HISTORY_NONE unknown; holder: then */
 	double weight;
 };
 

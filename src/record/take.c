@@ -412,6 +412,7 @@ static void take_loop(struct reading *r, const json_t *document, const json_t *o
 	l->verdict = history_text(h, verdict);
 	l->kind = history_text(h, member_text(object, "kind"));
 	l->unhealthy += verdict && is_unhealthy(verdict);
+	l->busy += member_number(object, "held_s") >= 0;
 	take_counts(l, object);
 	take_hold(r, document, object, at);
 	if (!json_is_array(groups))
