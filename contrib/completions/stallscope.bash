@@ -27,6 +27,8 @@ _stallscope() {
 	local diff='--for --threshold --format --output --culprits --ascii --verbose --quiet
 		--version --help'
 	local convert='--to --for --threshold --output --culprits --verbose --quiet --version --help'
+	local check='--pid --for --threshold --max-tasks --culprits --verbose --quiet --version --help'
+	local ps='--threshold --format --output --culprits --ascii --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -59,7 +61,7 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report|diff|convert) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report|diff|convert|check|ps) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
@@ -77,7 +79,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump record report diff convert explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump record report diff convert check ps explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

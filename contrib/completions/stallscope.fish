@@ -19,6 +19,8 @@ complete -c stallscope -n __fish_is_first_arg -a record -d 'looks again and agai
 complete -c stallscope -n __fish_is_first_arg -a report -d 'recordings added up'
 complete -c stallscope -n __fish_is_first_arg -a diff -d 'what got worse'
 complete -c stallscope -n __fish_is_first_arg -a convert -d 'for other tools'
+complete -c stallscope -n __fish_is_first_arg -a check -d 'a monitoring plug-in'
+complete -c stallscope -n __fish_is_first_arg -a ps -d 'all Python processes'
 complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
 complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
 complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'

@@ -104,6 +104,17 @@ struct bye {
 void render_bye(const struct event_clock *clock, uint64_t clock_ns, const struct bye *bye,
 		struct strbuf *out);
 
+/* What one line says of a process: the worst of its loops. Strings are those of the snapshot. */
+struct brief {
+	const char *verdict, *kind; /* kind "": none */
+	double lag_s, held_s;	    /* NAN: unknown */
+	int64_t tasks;		    /* of all loops; -1: no loop runs */
+	size_t loops;
+	const char *function, *file; /* of who is to blame; NULL nobody */
+	int32_t line;
+};
+void brief_of(const struct snapshot *snap, const struct diagnosis *d, struct brief *ret);
+
 /* What `explain` has to say about a name. */
 struct topic {
 	const char *name;			 /* as the user gave it, NULL: about everything */

@@ -18,6 +18,8 @@ enum command {
 	COMMAND_REPORT,
 	COMMAND_DIFF,
 	COMMAND_CONVERT,
+	COMMAND_CHECK,
+	COMMAND_PS,
 	COMMAND_EXPLAIN,
 	COMMAND_DOCTOR,
 	COMMAND_COUNT
@@ -70,6 +72,8 @@ int command_record(const struct options *o);
 int command_report(const struct options *o);
 int command_diff(const struct options *o);
 int command_convert(const struct options *o);
+int command_check(const struct options *o);
+int command_ps(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 

@@ -43,6 +43,10 @@ int main(int argc, char **argv)
 		return command_diff(&options);
 	case COMMAND_CONVERT:
 		return command_convert(&options);
+	case COMMAND_CHECK:
+		return command_check(&options);
+	case COMMAND_PS:
+		return command_ps(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;

@@ -23,10 +23,12 @@ enum {
 	REPORT = 1 << COMMAND_REPORT,
 	DIFF = 1 << COMMAND_DIFF,
 	CONVERT = 1 << COMMAND_CONVERT,
+	CHECK = 1 << COMMAND_CHECK,
+	PS = 1 << COMMAND_PS,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
-	LOOKS = DUMP | RECORD,
-	READS = DIFF | CONVERT,		 /* recordings, or looks of their own */
-	TELLS = REPORT | DIFF | EXPLAIN, /* they write text */
+	LOOKS = DUMP | RECORD | CHECK,
+	READS = DIFF | CONVERT,		      /* recordings, or looks of their own */
+	TELLS = REPORT | DIFF | PS | EXPLAIN, /* they write text */
 	TARGETS = LOOKS | DOCTOR,
 	ALL = TARGETS | TELLS | CONVERT
 };
@@ -43,6 +45,8 @@ static const struct {
 	[COMMAND_DIFF] = {"diff", "A B", "two looks or recordings: what got worse"},
 	[COMMAND_CONVERT] = {"convert", "FILE... | PID...",
 			     "recordings for other tools: profiles, traces, metrics"},
+	[COMMAND_CHECK] = {"check", "PID...", "a monitoring plug-in: one line, 0 to 3"},
+	[COMMAND_PS] = {"ps", "", "all Python processes, and how their loops are"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
@@ -55,12 +59,12 @@ static const struct {
 	  "how long to look at most (200ms); record: how long to record")                         \
 	X(INTERVAL, "interval", 0, "DUR", RECORD, "from one look to the next (1s)")               \
 	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
-	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS, "what counts as a stall (100ms)")      \
+	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS | PS, "what counts as a stall (100ms)") \
 	X(FORMAT, "format", 'f', "FORMAT", DUMP | TELLS,                                          \
 	  "text or json; report also md and html, diff md")                                       \
 	X(TO, "to", 0, "FORMAT", CONVERT,                                                         \
 	  "collapsed, speedscope, chrome, prom, otlp-json or html")                               \
-	X(OUTPUT, "output", 'o', "FILE", LOOKS | TELLS | CONVERT,                                 \
+	X(OUTPUT, "output", 'o', "FILE", DUMP | RECORD | TELLS | CONVERT,                         \
 	  "write there instead of standard output")                                               \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
 	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
@@ -73,14 +77,16 @@ static const struct {
 	  "the variables of the frames shown: they may be secrets")                               \
 	X(REDACT, "redact", 0, NULL, DUMP,                                                        \
 	  "leave out peers, paths, arguments, names and values of variables")                     \
-	X(TASKS, "tasks", 0, "HOW", LOOKS, "groups, tree, all or none (text groups, JSON all)")   \
+	X(TASKS, "tasks", 0, "HOW", DUMP | RECORD,                                                \
+	  "groups, tree, all or none (text groups, JSON all)")                                    \
 	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                               \
 	  "tasks by name, coroutine, state, place or waits; may be repeated")                     \
 	X(MAX_TASKS, "max-tasks", 0, "N", LOOKS, "read at most N tasks (1000000)")                \
-	X(CULPRITS, "culprits", 0, "FILE", DUMP | EXPLAIN,                                        \
+	X(CULPRITS, "culprits", 0, "FILE", LOOKS | READS | PS | EXPLAIN,                          \
 	  "more rows for the catalogue, before its own")                                          \
 	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
-	X(LABEL, "label", 0, "KEY=VALUE", LOOKS, "copied into machine output; may be repeated")   \
+	X(LABEL, "label", 0, "KEY=VALUE", DUMP | RECORD,                                          \
+	  "copied into machine output; may be repeated")                                          \
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
 	  "write the layout of this interpreter from its debug information")                      \
 	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
@@ -469,8 +475,12 @@ static bool fit_together(const struct options *o, int *status)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
 
-	if (!o->n_targets && o->command == COMMAND_DUMP) {
+	if (!o->n_targets && (o->command == COMMAND_DUMP || o->command == COMMAND_CHECK)) {
 		*status = usage_error("%s", "name a process: stallscope PID");
+		return false;
+	}
+	if (o->n_targets && o->command == COMMAND_PS) {
+		*status = usage_error("%s", "ps lists all processes: name none");
 		return false;
 	}
 	if (o->command == COMMAND_RECORD && (o->n_targets != 1 || !o->output)) {
@@ -530,6 +540,19 @@ static bool utf8_locale(void)
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
+static bool parse_all(int argc, char **argv, const char *word, struct options *o, int *status)
+{
+	if (!parse_options(argc, argv, word, o, status))
+		return false;
+	for (int i = optind; i < argc; i++) {
+		if (add_target(o, argv[i]))
+			continue;
+		*status = too_many(argv[i]);
+		return false;
+	}
+	return fit_together(o, status);
+}
+
 bool options_parse(int argc, char **argv, struct options *ret, int *status)
 {
 	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS, .interval_ns = 1000 * MS};
@@ -542,16 +565,11 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		argv++;
 		argc--;
 	}
-	if (!parse_options(argc, argv, command >= 0 ? word : NULL, &o, status))
-		return false;
-	for (int i = optind; i < argc; i++) {
-		if (add_target(&o, argv[i]))
-			continue;
-		*status = too_many(argv[i]);
+	if (!parse_all(argc, argv, command >= 0 ? word : NULL, &o, status)) {
+		if (o.command == COMMAND_CHECK && *status == 2)
+			*status = 3; /* a plug-in's word for "unknown" */
 		return false;
 	}
-	if (!fit_together(&o, status))
-		return false;
 	if (!utf8_locale())
 		o.ascii = true;
 	*ret = o;

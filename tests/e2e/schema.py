@@ -13,6 +13,7 @@ EXPLAIN = jsonschema.validators.validator_for(SCHEMA)(SCHEMA["$defs"]["explain"]
 LINE = VALIDATOR.evolve(schema={"$ref": "#/$defs/line"})
 REPORT = VALIDATOR.evolve(schema={"$ref": "#/$defs/report"})
 DIFF = VALIDATOR.evolve(schema={"$ref": "#/$defs/diff"})
+PS = VALIDATOR.evolve(schema={"$ref": "#/$defs/ps"})
 VERDICTS = SCHEMA["properties"]["verdict"]["enum"]
 
 

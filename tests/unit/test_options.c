@@ -360,6 +360,24 @@ static void test_record(void **state)
 	assert_ends("--interval 1s 42", 2, "--interval does not belong");
 }
 
+static void test_files_of_recordings(void **state)
+{
+	(void)state;
+	assert_int_equal(taken("report -f md a b")->format, FORMAT_MARKDOWN);
+	assert_int_equal(taken("diff a 42")->n_targets, 2);
+	assert_int_equal(taken("convert --to otlp-json a")->convert, CONVERT_OTLP_JSON);
+	assert_ends("report", 2, "name a recording");
+	assert_ends("diff a", 2, "name two");
+	assert_ends("diff -f html a b", 2, "--format takes FORMAT");
+	assert_ends("dump -f md 1", 2, "--format takes FORMAT");
+	assert_ends("convert a", 2, "name a recording and a format");
+	assert_ends("convert --to xml a", 2, "--to takes FORMAT");
+	assert_ends("ps 1", 2, "ps lists all");
+	assert_ends("check", 3, "name a process"); /* a plug-in's word for "unknown" */
+	assert_ends("check --nonsense", 3, "nonsense");
+	assert_ends("check --help", 0, "usage: stallscope check");
+}
+
 static void test_save_is_of_one(void **state)
 {
 	(void)state;
@@ -490,6 +508,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_wrong_values, end),
 		cmocka_unit_test_teardown(test_unknown_options, end),
 		cmocka_unit_test_teardown(test_record, end),
+		cmocka_unit_test_teardown(test_files_of_recordings, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
 		cmocka_unit_test_teardown(test_locals_and_redact, end),
