@@ -28,11 +28,14 @@ static struct stall *find(struct stalls *list, uint64_t loop)
 	return NULL;
 }
 
-static bool same_start(const struct stall *stall, uint64_t start)
+/* Of a loop with a time() of its own the start is not known: there a hold that is met again lasts.
+ */
+static bool same_hold(const struct stall *stall, const struct snapshot *s,
+		      const struct snap_loop *l)
 {
-	int64_t difference = (int64_t)(start - stall->start_ns);
+	int64_t difference = (int64_t)(start_of(s, l) - stall->start_ns);
 
-	return difference <= SAME_START_NS && difference >= -SAME_START_NS;
+	return l->own_clock || (difference <= SAME_START_NS && difference >= -SAME_START_NS);
 }
 
 static void drop(struct stalls *list, struct stall *stall)
@@ -52,18 +55,18 @@ static void see(struct stalls *list, const struct snapshot *s, const struct verd
 		uint32_t loop, struct stall_sink *sink)
 {
 	const struct snap_loop *l = &s->loops[loop];
-	uint64_t start = start_of(s, l);
 	struct stall *stall = find(list, l->run.loop);
 	bool is_new = !stall;
 
 	if (is_new) {
 		stall = array_push(&list->v, &list->n, &list->cap);
 		stall->loop = l->run.loop;
-		stall->start_ns = start;
+		stall->start_ns = start_of(s, l);
 		stall->number = ++list->count;
 	}
 	stall->index = loop;
-	stall->held_ns = v->held_ns;
+	if (v->held_ns > stall->held_ns)
+		stall->held_ns = v->held_ns;
 	sink->seen(sink, stall, is_new);
 }
 
@@ -78,7 +81,7 @@ void stalls_update(struct stalls *list, const struct snapshot *s, const struct d
 			loop++;
 		if (loop == s->n_loops ||
 		    !is_stall(&s->loops[loop], &d->loops[loop], threshold_ns) ||
-		    !same_start(stall, start_of(s, &s->loops[loop])))
+		    !same_hold(stall, s, &s->loops[loop]))
 			end(list, stall, s->clock_ns, sink);
 	}
 	for (uint32_t i = 0; i < s->n_loops && i < d->n; i++)

@@ -104,6 +104,30 @@ static void two_in_a_row(void **state)
 	stalls_deinit(&list);
 }
 
+/* A loop with a time() of its own is held as long as we looked: each look sees another start. */
+static void own_clock(void **state)
+{
+	struct stalls list = {0};
+	struct counter c = COUNTER;
+	struct verdict v = {.id = VERDICT_STALLED, .have_held = true, .held_ns = 150 * MS};
+	struct diagnosis d = {.loops = &v, .n = 1};
+	struct world w;
+
+	(void)state;
+	init(&w);
+	w.loop.own_clock = w.loop.have_held = true;
+	w.loop.held_ns = 150 * MS;
+	for (int i = 0; i < 3; i++, w.s.clock_ns += 1000 * (uint64_t)MS)
+		stalls_update(&list, &w.s, &d, THRESHOLD, &c.sink);
+	assert_int_equal(c.begun, 1);
+	assert_int_equal(c.seen, 3);
+	v.held_ns = 120 * MS; /* what was seen before is not taken back */
+	stalls_update(&list, &w.s, &d, THRESHOLD, &c.sink);
+	assert_int_equal(c.last.held_ns, 150 * MS);
+	stalls_finish(&list, &c.sink);
+	stalls_deinit(&list);
+}
+
 /* The loop of a stall is gone: that is an end as well. */
 static void loop_gone(void **state)
 {
@@ -191,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_stall),
 		cmocka_unit_test(two_in_a_row),
+		cmocka_unit_test(own_clock),
 		cmocka_unit_test(loop_gone),
 		cmocka_unit_test(fingerprint_is_stable),
 		cmocka_unit_test(fingerprint_tells_apart),
