@@ -153,15 +153,21 @@ struct stall {
 	uint64_t loop;	 /* its address */
 	uint32_t index;	 /* of the loop in the snapshot that saw the stall last */
 	uint64_t start_ns;
-	int64_t held_ns;	    /* when it was seen last: at least that long */
-	uint64_t over_ns;	    /* when it was seen to be over; 0: it was not */
-	char *body;		    /* the owner's, freed with free() when the stall is over */
-	enum confidence confidence; /* the owner's too: of the look that body is made of */
+	int64_t held_ns;  /* when it was seen last: at least that long */
+	uint64_t over_ns; /* when it was seen to be over; 0: it was not */
+	char *body;	  /* the owner's, freed with free() when the stall is over */
+	char fingerprint[FINGERPRINT_SIZE]; /* that most looks at it agree on; "" nobody's */
+	unsigned votes;			    /* by how much they do */
 };
 
-/* Who is told. `seen` at each look that sees a stall, `end` once; the stall is gone after that. */
+enum stall_seen { STALL_NEW, STALL_TOLD, STALL_ODD };
+
+/*
+ * Who is told. `seen` at each look that sees a stall: STALL_ODD says that others saw it otherwise,
+ * as the look may have met its thread between two calls. `end` once; the stall is gone after that.
+ */
 struct stall_sink {
-	void (*seen)(struct stall_sink *sink, struct stall *stall, bool is_new);
+	void (*seen)(struct stall_sink *sink, struct stall *stall, enum stall_seen how);
 	void (*end)(struct stall_sink *sink, const struct stall *stall);
 };
 

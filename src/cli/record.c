@@ -79,21 +79,19 @@ static void flush(struct recorder *r)
 	strbuf_reset(&r->line);
 }
 
-static void on_seen(struct stall_sink *sink, struct stall *stall, bool is_new)
+static void on_seen(struct stall_sink *sink, struct stall *stall, enum stall_seen how)
 {
 	struct recorder *r = (struct recorder *)sink;
 	struct render_options options = look_rendering(&r->look);
-	enum confidence confidence = r->look.d->loops[stall->index].confidence;
 	cleanup_strbuf struct strbuf body = STRBUF_INIT;
 
-	if (!is_new && confidence < stall->confidence)
-		return; /* an earlier look knew better who it is */
-	stall->confidence = confidence;
+	if (how == STALL_ODD)
+		return;
 	render_stall_body(r->look.snap, r->look.d, &options, stall, &body);
 	free(stall->body);
 	stall->body = mem_alloc(body.len + 1);
 	memcpy(stall->body, body.data, body.len + 1);
-	if (is_new) {
+	if (how == STALL_NEW) {
 		render_stall_begin(&r->clock, stall, &r->line);
 		flush(r);
 	}

@@ -51,6 +51,26 @@ static void end(struct stalls *list, struct stall *stall, uint64_t at, struct st
 	drop(list, stall);
 }
 
+/* The majority of the looks, each with the weight of its confidence, in one pass (Boyer, Moore). */
+static bool agrees(struct stall *stall, const struct snapshot *s, const struct verdict *v)
+{
+	unsigned weight = 1 + (unsigned)v->confidence;
+	char fingerprint[FINGERPRINT_SIZE] = "";
+
+	verdict_fingerprint(s, v, fingerprint);
+	if (stall->votes && strcmp(fingerprint, stall->fingerprint) != 0) {
+		if (weight <= stall->votes) {
+			stall->votes -= weight;
+			return false;
+		}
+		weight -= stall->votes;
+		stall->votes = 0;
+	}
+	stall->votes += weight;
+	memcpy(stall->fingerprint, fingerprint, sizeof(fingerprint));
+	return true;
+}
+
 static void see(struct stalls *list, const struct snapshot *s, const struct verdict *v,
 		uint32_t loop, struct stall_sink *sink)
 {
@@ -67,7 +87,10 @@ static void see(struct stalls *list, const struct snapshot *s, const struct verd
 	stall->index = loop;
 	if (v->held_ns > stall->held_ns)
 		stall->held_ns = v->held_ns;
-	sink->seen(sink, stall, is_new);
+	if (!agrees(stall, s, v))
+		sink->seen(sink, stall, STALL_ODD);
+	else
+		sink->seen(sink, stall, is_new ? STALL_NEW : STALL_TOLD);
 }
 
 void stalls_update(struct stalls *list, const struct snapshot *s, const struct diagnosis *d,

@@ -17,18 +17,19 @@
 
 struct counter {
 	struct stall_sink sink;
-	unsigned begun, seen, ended;
+	unsigned begun, seen, odd, ended;
 	struct stall last;
 };
 
-static void on_seen(struct stall_sink *sink, struct stall *stall, bool is_new)
+static void on_seen(struct stall_sink *sink, struct stall *stall, enum stall_seen how)
 {
 	struct counter *c = (struct counter *)sink;
 
-	c->begun += is_new;
+	c->begun += how == STALL_NEW;
+	c->odd += how == STALL_ODD;
 	c->seen++;
 	c->last = *stall;
-	if (is_new)
+	if (how == STALL_NEW)
 		stall->body = strdup("body");
 	assert_string_equal(stall->body, "body");
 }
@@ -128,6 +129,37 @@ static void own_clock(void **state)
 	stalls_deinit(&list);
 }
 
+/* One look that met the thread between two calls does not name the stall; most of them do. */
+static void most_looks_decide(void **state)
+{
+	static const char *const kinds[] = {"blocked.sleep", "cpu.sleep", "blocked.sleep",
+					    "cpu.sleep",     "cpu.sleep", "cpu.sleep"};
+	static const unsigned odd[] = {0, 1, 1, 2, 2, 2};
+	struct stalls list = {0};
+	struct counter c = COUNTER;
+	struct verdict v = {.id = VERDICT_STALLED, .have_held = true, .held_ns = 150 * MS};
+	struct diagnosis d = {.loops = &v, .n = 1};
+	struct world w;
+
+	(void)state;
+	init(&w);
+	w.loop.have_held = true;
+	w.loop.held_ns = 150 * MS;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		char expected[FINGERPRINT_SIZE];
+
+		strcpy(v.kind, kinds[i]);
+		stalls_update(&list, &w.s, &d, THRESHOLD, &c.sink);
+		assert_int_equal(c.odd, odd[i]);
+		strcpy(v.kind, i < 4 ? "blocked.sleep" : "cpu.sleep");
+		assert_true(verdict_fingerprint(&w.s, &v, expected));
+		assert_string_equal(c.last.fingerprint, expected);
+	}
+	assert_int_equal(c.begun, 1);
+	stalls_finish(&list, &c.sink);
+	stalls_deinit(&list);
+}
+
 /* The loop of a stall is gone: that is an end as well. */
 static void loop_gone(void **state)
 {
@@ -216,6 +248,7 @@ int main(void)
 		cmocka_unit_test(one_stall),
 		cmocka_unit_test(two_in_a_row),
 		cmocka_unit_test(own_clock),
+		cmocka_unit_test(most_looks_decide),
 		cmocka_unit_test(loop_gone),
 		cmocka_unit_test(fingerprint_is_stable),
 		cmocka_unit_test(fingerprint_tells_apart),
