@@ -22,7 +22,7 @@ _stallscope() {
 		--verbose --quiet
 		--version --help'
 	local record='--pid --for --interval --count --threshold --output --tasks --max-tasks
-		--culprits --label --verbose --quiet --version --help'
+		--culprits --label --redact --verbose --quiet --version --help'
 	local report='--format --output --ascii --verbose --quiet --version --help'
 	local diff='--for --threshold --format --output --culprits --ascii --verbose --quiet
 		--version --help'

@@ -75,6 +75,7 @@ struct holder {
 	const char *library, *title; /* NULL unknown */
 	const char *source, *advice; /* NULL unknown */
 	int64_t line;
+	bool newer;	    /* the file was changed after the process began */
 	struct sketch held; /* one value for each stall */
 	double first, last; /* when they began */
 	uint32_t worst;	    /* of stalls */

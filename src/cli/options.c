@@ -75,7 +75,7 @@ static const struct {
 	  "stop the Python threads for some ms, for a picture of one instant")                    \
 	X(LOCALS, "locals", 0, NULL, DUMP,                                                        \
 	  "the variables of the frames shown: they may be secrets")                               \
-	X(REDACT, "redact", 0, NULL, DUMP,                                                        \
+	X(REDACT, "redact", 0, NULL, DUMP | RECORD,                                               \
 	  "leave out peers, paths, arguments, names and values of variables")                     \
 	X(TASKS, "tasks", 0, "HOW", DUMP | RECORD,                                                \
 	  "groups, tree, all or none (text groups, JSON all)")                                    \

@@ -330,8 +330,28 @@ static bool has_file(const struct history *h, const char *file)
 	return false;
 }
 
+static bool was_newer(const struct history *h, const char *file)
+{
+	for (size_t i = 0; i < h->n_holders; i++)
+		if (h->holders[i].newer && same_text(h->holders[i].file, file))
+			return true;
+	return false;
+}
+
+/* Files of holders that were edited while the process ran: what runs is not what is there. */
+static void newer_files(struct differ *x)
+{
+	for (size_t i = 0; i < x->b->n_holders; i++) {
+		const struct holder *after = &x->b->holders[i];
+
+		if (after->newer && after->file && !was_newer(x->a, after->file))
+			words(x, DIFF_FILE, "changed since the process began", "-",
+			      short_path(after->file));
+	}
+}
+
 /* Files of the user's own that stand in stacks for the first time. */
-static void files(struct differ *x)
+static void new_files(struct differ *x)
 {
 	const char *last = NULL;
 	unsigned told = 0;
@@ -381,7 +401,8 @@ void diff_make(const struct history *before, const struct history *after, struct
 	places(&x);
 	words(&x, DIFF_PYTHON, "Python", a.python, b.python);
 	words(&x, DIFF_COMMAND, "command", a.command, b.command);
-	files(&x);
+	newer_files(&x);
+	new_files(&x);
 	qsort(ret->v, ret->n, sizeof(*ret->v), by_rank);
 	ret->worse = ret->n && ret->v[0].sense > 0;
 }

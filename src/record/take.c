@@ -180,6 +180,8 @@ static uint32_t holder_of(struct history *h, const json_t *object)
 	uint32_t at = find_holder(h, object);
 	struct holder *holder = at == HISTORY_NONE ? NULL : &h->holders[at];
 
+	if (holder)
+		holder->newer |= json_is_true(json_object_get(who, "source_newer"));
 	if (!holder || holder->verdict)
 		return at;
 	holder->verdict = history_text(h, member_text(object, "verdict") ?: "?");

@@ -86,6 +86,21 @@ def test_looks(tmp_path):
     assert diff(stalled, healthy)[0] == 0
 
 
+def test_what_runs(tmp_path):
+    before = rec.write(tmp_path / "a", rec.hello(), rec.light(0), rec.light(10), rec.stall(1, 0.2), rec.bye(10))
+    edited = rec.stall(1, 0.2, stack=["price", "main"])
+    edited["who"]["source_newer"] = True
+    edited["stack"][0]["file"] = "/srv/new.py"
+    edited["process"] = {**edited["process"], "command": ["python3", "other.py"]}
+    hello = {**rec.hello(), "process": {**rec.process(42), "python": {"version": "3.13.0"}}}
+    status, rows = diff(before, rec.write(tmp_path / "b", hello, rec.light(0), rec.light(10), edited, rec.bye(10)))
+    assert status == 0
+    assert {(row["of"], row["what"], row["before"], row["after"]) for row in rows if row["before_value"] is None
+            and row["of"] not in ("verdict", "growth")} >= {
+        ("python", "Python", "3.12.1", "3.13.0"), ("file", "not seen before", "-", "srv/new.py"),
+        ("file", "changed since the process began", "-", "srv/app.py")}
+
+
 def test_process_and_core(tmp_path):
     with Target(ORDINARY, "states.py", "blocked") as target:
         assert run("dump", "--save", tmp_path / "c.core", target.pid).returncode == 0

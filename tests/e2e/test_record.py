@@ -62,6 +62,16 @@ def test_dump_has_the_same_fingerprint(tmp_path):
     assert not stall["over"] and stall["held_at_most_s"] is None
 
 
+def test_redacted(tmp_path):
+    """No argument, no name of a task and no source in any line, nor in what is made of it."""
+    with Target(ORDINARY, "states.py", "blocked") as target:
+        assert run("record", target.pid, "-o", tmp_path / "r", "--count", 2, "--interval", "50ms", "--redact").returncode == 0
+    stall, = of(lines_of(tmp_path / "r"), "stall")
+    assert stall["who"]["function"] == "hold" and stall["who"]["source"] is None
+    text = (tmp_path / "r").read_text() + run("report", "-f", "json", tmp_path / "r").stdout
+    assert '"blocked"' not in text and "states.py blocked" not in text and "handle-quote" not in text
+
+
 def test_target_ends(tmp_path):
     with Target(ORDINARY, "overtime.py") as target:
         recorder = subprocess.Popen([PROGRAM, "record", str(target.pid), "-o", str(tmp_path / "r"),
