@@ -18,6 +18,7 @@
 #define WINDOW_NS   INT64_C(200000000)	 /* of one look at most, and half of the interval */
 #define FULL_NS	    INT64_C(10000000000) /* a full snapshot at least that often */
 #define SECOND_NS   INT64_C(1000000000)
+#define FAILED_MOST 20u /* looks in a row: then it is no use */
 #define STATE_LOOPS 16u /* whose state is compared: others count as changed */
 
 /* What is compared to tell that a snapshot has something new. */
@@ -55,7 +56,8 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-	struct sigaction action = {.sa_handler = on_signal};
+	/* a second one ends us at once, if the reader of our output does not read */
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
@@ -213,20 +215,43 @@ static void wait_turn(struct recorder *r, int64_t *due, int64_t until)
 	}
 }
 
+/* The clock of the target, which may be in another time namespace than we are. */
+static uint64_t target_now(const struct recorder *r)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)((int64_t)ts.tv_sec * SECOND_NS + ts.tv_nsec -
+			  r->clock.wall_minus_clock_ns);
+}
+
 static bool lost(struct recorder *r)
 {
-	render_lost(&r->clock, (uint64_t)now_ns(), r->err.text, &r->line);
+	r->bye.reason = "lost";
+	render_lost(&r->clock, target_now(r), r->err.text, &r->line);
 	flush(r);
 	return false;
+}
+
+/*
+ * A look that fails is one that was missed: a process that changes fast may be readable again the
+ * next time. One that is gone, or has become another program, will not.
+ */
+static bool look_failed(struct recorder *r, unsigned *in_a_row)
+{
+	r->bye.missed++;
+	return ++*in_a_row < FAILED_MOST && source_alive(r->target.src);
 }
 
 /* False when the recording ends for another reason than that it was to end. */
 static bool run(struct recorder *r, const struct options *o)
 {
 	int64_t due = now_ns(), until = o->for_given ? due + o->for_ns : INT64_MAX;
+	unsigned failed = 0;
 
 	for (;;) {
-		take_down(r, o->threshold_ns);
+		if (!failed)
+			take_down(r, o->threshold_ns);
 		if (r->failed)
 			return false;
 		if (o->count && r->bye.looks == o->count) {
@@ -237,10 +262,10 @@ static bool run(struct recorder *r, const struct options *o)
 		r->bye.reason = signalled ? "interrupted" : "time";
 		if (signalled || now_ns() >= until)
 			return true;
-		if (!look_again(&r->look, &r->err)) {
-			r->bye.reason = "lost";
+		if (look_again(&r->look, &r->err))
+			failed = 0;
+		else if (!look_failed(r, &failed))
 			return lost(r);
-		}
 	}
 }
 
@@ -251,7 +276,7 @@ static int end(struct recorder *r, bool whole)
 	bool target_lost = !whole && !r->failed;
 
 	stalls_finish(&r->stalls, &r->sink);
-	render_bye(&r->clock, (uint64_t)now_ns(), &r->bye, &r->line);
+	render_bye(&r->clock, target_now(r), &r->bye, &r->line);
 	flush(r);
 	if (!line_file_close(&r->file, &r->err))
 		r->failed = true;
