@@ -59,6 +59,7 @@ void history_end_file(struct reading *r);
 /* Members of an object: NULL, NAN or -1 when they are not there or of another type. */
 const char *member_text(const json_t *object, const char *key);
 double member_number(const json_t *object, const char *key);
+double member_seconds(const json_t *object, const char *key); /* NAN for what cannot be */
 int64_t member_integer(const json_t *object, const char *key);
 
 #endif

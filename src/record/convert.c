@@ -138,31 +138,43 @@ static void speedscope_frames(const struct frames *list, struct strbuf *text, FI
 	convert_flush(text, out);
 }
 
-/* The rows [from, to) of one loop. */
-static void speedscope_profile(const struct history *h, const struct profile *p, size_t from,
-			       size_t to, struct frames *list, struct strbuf *text)
+static void speedscope_samples(const struct history *h, const struct profile *p, size_t from,
+			       size_t to, struct frames *list, struct strbuf *text, FILE *out)
 {
-	struct arena arena = ARENA_INIT;
-	json_t *samples = json_array(), *weights = json_array();
-	uint64_t all = 0;
-
 	for (size_t i = from; i < to; i++) {
 		struct history_frame room;
 		struct history_stack stack = profile_stack(h, &p->v[i], &room);
-		json_t *sample = json_array();
 
+		strbuf_addstr(text, i > from ? ",[" : "[");
 		for (uint32_t j = stack.n; j-- > 0;)
-			json_array_append_new(sample,
-					      json_integer(frame_index(list, &stack.frames[j])));
-		json_array_append_new(samples, sample);
-		json_array_append_new(weights, json_integer((json_int_t)weight_of(p, &p->v[i])));
-		all += weight_of(p, &p->v[i]);
+			strbuf_addf(text, "%u%s", frame_index(list, &stack.frames[j]),
+				    j ? "," : "");
+		strbuf_addch(text, ']');
+		convert_flush(text, out);
 	}
-	record_put(json_pack("{ss ss ss si sI so so}", "type", "sampled", "name",
-			     report_whose(&arena, &h->loops[p->v[from].loop]), "unit",
-			     p->of_tasks ? "none" : "microseconds", "startValue", 0, "endValue",
-			     (json_int_t)all, "samples", samples, "weights", weights),
-		   text);
+}
+
+/* The rows [from, to) of one loop; written as they come, since there may be millions of frames. */
+static void speedscope_profile(const struct history *h, const struct profile *p, size_t from,
+			       size_t to, struct frames *list, struct strbuf *text, FILE *out)
+{
+	struct arena arena = ARENA_INIT;
+	uint64_t all = 0;
+
+	for (size_t i = from; i < to; i++)
+		all += weight_of(p, &p->v[i]);
+	strbuf_addf(text,
+		    "{\"type\":\"sampled\",\"unit\":\"%s\",\"startValue\":0,\"endValue\":%llu",
+		    p->of_tasks ? "none" : "microseconds", (unsigned long long)all);
+	record_member("name", json_string(report_whose(&arena, &h->loops[p->v[from].loop])), text);
+	strbuf_addstr(text, ",\"samples\":[");
+	speedscope_samples(h, p, from, to, list, text, out);
+	strbuf_addstr(text, "],\"weights\":[");
+	for (size_t i = from; i < to; i++)
+		strbuf_addf(text, "%s%llu", i > from ? "," : "",
+			    (unsigned long long)weight_of(p, &p->v[i]));
+	strbuf_addstr(text, "]}");
+	convert_flush(text, out);
 	arena_deinit(&arena);
 }
 
@@ -181,8 +193,7 @@ void convert_speedscope(const struct history *h, FILE *out)
 			j++;
 		if (i)
 			strbuf_addch(&text, ',');
-		speedscope_profile(h, &p, i, j, &list, &text);
-		convert_flush(&text, out);
+		speedscope_profile(h, &p, i, j, &list, &text, out);
 	}
 	strbuf_addstr(&text, "],");
 	speedscope_frames(&list, &text, out);

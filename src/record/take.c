@@ -8,6 +8,7 @@
 #include "stallscope/cleanup.h"
 
 #define SAME_HOLD_S	0.005 /* two looks that see a hold begin so close see the same hold */
+#define SECONDS_MOST	1e9   /* thirty years: what is more was made up, and would spoil each sum */
 #define ORIGINS_MAX	4096u
 #define SCHEMA_PREFIX	"stallscope/"
 #define SCHEMA_VERSION	"stallscope/1"
@@ -25,6 +26,13 @@ double member_number(const json_t *object, const char *key)
 	const json_t *value = json_object_get(object, key);
 
 	return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+double member_seconds(const json_t *object, const char *key)
+{
+	double value = member_number(object, key);
+
+	return fabs(value) <= SECONDS_MOST ? value : NAN;
 }
 
 int64_t member_integer(const json_t *object, const char *key)
@@ -117,7 +125,7 @@ static struct origin find_or_name(struct reading *r, const json_t *document)
 static const char *take_hello(struct reading *r, const json_t *document)
 {
 	struct origin origin = origin_of(r->h, document), *known = find_origin(r, origin.pid);
-	double threshold = member_number(document, "threshold_s");
+	double threshold = member_seconds(document, "threshold_s");
 
 	if (known)
 		*known = origin;
@@ -224,8 +232,8 @@ static void close_hold(struct history *h, uint32_t loop)
 static struct history_stall stall_of(struct history *h, const json_t *object, uint32_t loop,
 				     const json_t *frames)
 {
-	return (struct history_stall){.held_s = member_number(object, "held_s"),
-				      .held_at_most_s = member_number(object, "held_at_most_s"),
+	return (struct history_stall){.held_s = member_seconds(object, "held_s"),
+				      .held_at_most_s = member_seconds(object, "held_at_most_s"),
 				      .time = NAN,
 				      .holder = holder_of(h, object),
 				      .loop = loop,
@@ -293,8 +301,8 @@ static void take_hold(struct reading *r, const json_t *document, const json_t *o
 {
 	struct history *h = r->h;
 	struct loop_state *state = &h->index->states[loop];
-	double held = member_number(object, "held_s"),
-	       threshold = member_number(object, "threshold_s");
+	double held = member_seconds(object, "held_s"),
+	       threshold = member_seconds(object, "threshold_s");
 	double start = member_number(document, "monotonic_s") - held;
 	bool same = state->open && fabs(state->start - start) < SAME_HOLD_S;
 	const char *verdict = member_text(object, "verdict");
@@ -362,7 +370,7 @@ static void take_group(struct history *h, uint32_t loop, const json_t *object)
 	/* groups of one place that differ in nothing that is kept are one */
 	group->last = group->seen == h->index->snapshots ? group->last + count : count;
 	group->seen = h->index->snapshots;
-	group->oldest_s = member_number(object, "oldest_s");
+	group->oldest_s = member_seconds(object, "oldest_s");
 	if (group->last > group->most)
 		group->most = group->last;
 }
@@ -379,7 +387,7 @@ static void take_groups(struct history *h, uint32_t loop, const json_t *groups)
 static void take_counts(struct history_loop *l, const json_t *object)
 {
 	int64_t tasks = member_integer(json_object_get(object, "tasks"), "total");
-	double lag = member_number(object, "lag_s");
+	double lag = member_seconds(object, "lag_s");
 	const json_t *executor = json_object_get(object, "executor");
 
 	if (l->tasks_first < 0)
@@ -414,7 +422,7 @@ static void take_loop(struct reading *r, const json_t *document, const json_t *o
 	l->verdict = history_text(h, verdict);
 	l->kind = history_text(h, member_text(object, "kind"));
 	l->unhealthy += verdict && is_unhealthy(verdict);
-	l->busy += member_number(object, "held_s") >= 0;
+	l->busy += member_seconds(object, "held_s") >= 0;
 	take_counts(l, object);
 	take_hold(r, document, object, at);
 	if (!json_is_array(groups))
@@ -440,7 +448,7 @@ static const char *take_snapshot(struct reading *r, const json_t *document)
 	json_array_foreach(loops, i, object)
 	{
 		take_loop(r, document, object, &origin);
-		threshold = member_number(object, "threshold_s");
+		threshold = member_seconds(object, "threshold_s");
 	}
 	if (threshold > 0)
 		r->h->threshold_s = threshold;

@@ -176,6 +176,15 @@ def test_foreign(tmp_path, text, why):
     assert result.returncode == 69 and why in result.stderr and not result.stdout
 
 
+def test_impossible_numbers(tmp_path):
+    """A length that cannot be spoils no sum."""
+    file = rec.write(tmp_path / "r", rec.hello(), rec.light(0, lag=1e300), rec.light(1, lag=-5.0), rec.light(2, lag=0.25),
+                     rec.stall(1, 1e308), rec.stall(2, -1.0), rec.stall(3, 0.5), rec.bye(4))
+    document = report(file)
+    assert document["held_s"] == 0.5 and document["stalls_total"] == 1 and document["lag"]["max_s"] == 0.25
+    assert document["files"][0]["problem"] == "a stall without its length"
+
+
 def test_no_file(two_hosts, tmp_path):
     assert run("report", tmp_path / "none").returncode == 66
     assert run("report", tmp_path).returncode == 69
@@ -206,7 +215,10 @@ def test_enormous(tmp_path):
         out.truncate(60 << 20)
     assert limited(["report", tmp_path / "line"]).returncode == 69
     lines = [rec.hello()] + [rec.stall(i, 0.2, "f%d" % i, fingerprint="%016x" % i, stack=["f%d" % i] * 40)
-                             for i in range(6000)] + [rec.bye(1)]
-    result = limited(["report", "-f", "json", rec.write(tmp_path / "many", *lines)])
+                             for i in range(4500)] + [rec.bye(1)]
+    many = rec.write(tmp_path / "many", *lines)
+    for kind in ("speedscope", "chrome", "otlp-json"):
+        json.loads(limited(["convert", "--to", kind, many]).stdout)
+    result = limited(["report", "-f", "json", many])
     document = json.loads(result.stdout)
-    assert len(document["holders"]) == 4096 and document["left_out"] >= 6000 - 4096
+    assert len(document["holders"]) == 4096 and document["left_out"] >= 4500 - 4096
