@@ -121,6 +121,9 @@ size_t aio_fd_handles(struct python *py, const struct aio_loop *loop, uint64_t *
 /* The part of aio_loop_read that only uvloop has (uvloop.c). */
 bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_loop *ret);
 
+/* Address of what libuv last read of the clock, ms as u64; 0 when that is not known. */
+uint64_t aio_uvloop_clock(struct python *py, uint64_t loop);
+
 /* ---- tasks ---------------------------------------------------------------------------------- */
 
 /* The modules of one interpreter that keep tasks. */

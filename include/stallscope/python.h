@@ -185,6 +185,9 @@ uint64_t python_local(struct python *py, const struct py_frame *frame, const cha
 /* Where the frame has that variable: an address, 0 when it has none of that name. */
 uint64_t python_local_slot(struct python *py, const struct py_frame *frame, const char *name);
 
+/* The object in a slot: without the tags that versions since 3.14 keep in its low bits. */
+uint64_t python_reference(const struct python *py, uint64_t slot);
+
 /*
  * The slots of a frame that does not run (a suspended coroutine's): variables first, *n_locals
  * of them, then the value stack. 0 when they are not known. A slot is an object or 0.

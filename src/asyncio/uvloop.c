@@ -71,3 +71,11 @@ bool aio_uvloop_read(struct python *py, uint64_t loop, double now, struct aio_lo
 	}
 	return !rd_take(&py->rd);
 }
+
+uint64_t aio_uvloop_clock(struct python *py, uint64_t loop)
+{
+	uint64_t uv = rd_ptr(&py->rd, loop + LOOP_UV);
+	bool ours = !py->rd.failed && rd_u64(&py->rd, uv + UV_DATA) == loop;
+
+	return !rd_take(&py->rd) && ours ? uv + UV_TIME : 0;
+}

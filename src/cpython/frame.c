@@ -217,6 +217,11 @@ uint64_t python_local_slot(struct python *py, const struct py_frame *frame, cons
 	return index == SIZE_MAX ? 0 : frame->locals + 8 * index;
 }
 
+uint64_t python_reference(const struct python *py, uint64_t slot)
+{
+	return slot & py->ops->ref_mask;
+}
+
 uint64_t python_local(struct python *py, const struct py_frame *frame, const char *name)
 {
 	uint64_t slot = python_local_slot(py, frame, name), value;
