@@ -29,6 +29,9 @@ _stallscope() {
 	local convert='--to --for --threshold --output --culprits --verbose --quiet --version --help'
 	local check='--pid --for --threshold --max-tasks --culprits --verbose --quiet --version --help'
 	local ps='--threshold --format --output --culprits --ascii --verbose --quiet --version --help'
+	local watch='--pid --for --interval --count --threshold --all --children --exec --format
+		--output --save --max-tasks --culprits --exit-code --label --ascii --verbose --quiet
+		--version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -49,7 +52,7 @@ _stallscope() {
 	--interval) words='100ms 1s 10s' ;;
 	--threshold) words='50ms 100ms 500ms 1s' ;;
 	-p | --pid) words=$(_stallscope_pids) ;;
-	--label | --max-tasks | --count) return ;;
+	--label | --max-tasks | --count | --exec) return ;;
 	-o | --output | --save | --culprits | --dump-layout)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -61,7 +64,7 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|report|diff|convert|check|ps) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|watch|report|diff|convert|check|ps) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
@@ -79,7 +82,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump record report diff convert check ps explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump record watch report diff convert check ps explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

@@ -155,6 +155,7 @@ struct stall {
 	uint64_t start_ns;
 	int64_t held_ns;  /* when it was seen last: at least that long */
 	uint64_t over_ns; /* when it was seen to be over; 0: it was not */
+	const char *core; /* the owner's: where a core of it was saved; NULL nowhere */
 	char *body;	  /* the owner's, freed with free() when the stall is over */
 	char fingerprint[FINGERPRINT_SIZE]; /* that most looks at it agree on; "" nobody's */
 	unsigned votes;			    /* by how much they do */

@@ -81,6 +81,14 @@ void render_stall_body(const struct snapshot *snap, const struct diagnosis *d,
 		       const struct render_options *options, const struct stall *stall,
 		       struct strbuf *out);
 
+/* The body of a stall that was over before it could be looked at. */
+void render_stall_unseen(const struct snapshot *snap, const struct render_options *options,
+			 int32_t tid, struct strbuf *out);
+
+/* The words of a line of text for a stall: verdict, kind, who and what. */
+void render_stall_words(const struct snapshot *snap, const struct diagnosis *d, uint32_t loop,
+			struct strbuf *out);
+
 /* How the two clocks of a recording lie to each other, and whose it is. */
 struct event_clock {
 	int64_t wall_minus_clock_ns;
@@ -93,6 +101,10 @@ void render_stall_end(const struct event_clock *clock, const struct stall *stall
 		      struct strbuf *out);
 void render_stall(const struct event_clock *clock, const struct stall *stall, struct strbuf *out);
 
+/* Such a line: when it began, whose it is, how long it was held, words. */
+void render_stall_text(const struct event_clock *clock, const struct stall *stall,
+		       const char *words, bool lasts, bool ascii, struct strbuf *out);
+
 /* The target is gone; the recording ends. clock_ns 0: not known. */
 void render_lost(const struct event_clock *clock, uint64_t clock_ns, const char *reason,
 		 struct strbuf *out);
@@ -100,6 +112,10 @@ void render_lost(const struct event_clock *clock, uint64_t clock_ns, const char 
 struct bye {
 	const char *reason; /* "count", "time", "interrupted", "lost" */
 	uint64_t looks, stalls, missed;
+	/* of watch, which looks at a fixed pace; longest_gap_ns 0: not said */
+	uint64_t short_holds; /* of 10 ms and more, and shorter than the threshold */
+	uint64_t maybe;	      /* holds that may have reached it: nobody looked in time */
+	int64_t longest_gap_ns;
 };
 void render_bye(const struct event_clock *clock, uint64_t clock_ns, const struct bye *bye,
 		struct strbuf *out);

@@ -15,6 +15,7 @@
 enum command {
 	COMMAND_DUMP,
 	COMMAND_RECORD,
+	COMMAND_WATCH,
 	COMMAND_REPORT,
 	COMMAND_DIFF,
 	COMMAND_CONVERT,
@@ -49,7 +50,9 @@ struct options {
 	enum render_tasks tasks;
 	bool tasks_given;
 	uint64_t max_tasks;
-	const char *output, *save, *dump_layout, *culprits;
+	const char *output, *save, *dump_layout, *culprits, *exec;
+	char *const *argv; /* of the program to be started, NULL none */
+	bool all, children;
 	bool ascii, exit_code, quiet, freeze, locals, redact;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
@@ -69,6 +72,7 @@ bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
 int command_record(const struct options *o);
+int command_watch(const struct options *o);
 int command_report(const struct options *o);
 int command_diff(const struct options *o);
 int command_convert(const struct options *o);

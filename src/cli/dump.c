@@ -31,7 +31,7 @@ static void nap(int64_t ns)
 		;
 }
 
-static void judge(struct look *k)
+void look_judge(struct look *k)
 {
 	struct diagnose_options options = {k->o->threshold_ns};
 
@@ -71,7 +71,7 @@ static size_t columns_of(const struct look *k)
 	return k->out && k->o->format == FORMAT_TEXT && !k->o->save ? terminal_width(k->out) : 0;
 }
 
-static bool take(struct look *k, struct error *err)
+bool look_take(struct look *k, struct error *err)
 {
 	struct snapshot_options options = {.max_tasks = k->o->max_tasks,
 					   .freeze = k->o->freeze,
@@ -86,7 +86,7 @@ static bool take(struct look *k, struct error *err)
 		snapshot_keep_looks(snap, k->snap);
 	snapshot_destroy(k->snap);
 	k->snap = snap;
-	judge(k);
+	look_judge(k);
 	return true;
 }
 
@@ -136,11 +136,11 @@ static bool watch(struct look *k, struct error *err)
 		step = uneven(mean, &seed);
 		nap(left < step ? left : step);
 		ok = snapshot_look(k->target->py, light, k->snap, err);
-		judge(k);
+		look_judge(k);
 		if (ok && stall_began(k) && retakes++ < RETAKES_MAX) {
 			source_forget(k->target->src);
 			python_new_look(k->target->py, k->target->src);
-			ok = take(k, err);
+			ok = look_take(k, err);
 		}
 	}
 	source_close(light);
@@ -182,11 +182,11 @@ static void look_at_native(struct look *k)
 		held[i] = is_held(k, i);
 	snapshot_native(k->target->py, k->snap, &options);
 	free(held);
-	judge(k);
+	look_judge(k);
 }
 
 /* The lines of the culprits, or of all frames, from where the target's source is. */
-static void fetch_sources(struct look *k)
+void look_fetch_sources(struct look *k)
 {
 	for (size_t i = 0; i < k->d->n; i++)
 		if (k->d->loops[i].culprit.frame != SNAP_NONE)
@@ -204,20 +204,20 @@ static void finish(struct look *k)
 		task_filter_init(&k->filter, k->snap, o->filters, o->n_filters, NULL);
 	if (o->redact) {
 		snapshot_redact(k->snap);
-		judge(k);
+		look_judge(k);
 	} else {
-		fetch_sources(k);
+		look_fetch_sources(k);
 	}
 	snapshot_ages(k->snap);
 }
 
-static bool save(const struct look *k, struct error *err)
+bool look_save(const struct look *k, const char *path, struct error *err)
 {
 	cleanup_strbuf struct strbuf looks = STRBUF_INIT, tasks = STRBUF_INIT, native = STRBUF_INIT;
 	struct source_note notes[4];
 	size_t n = 0;
 
-	if (!k->o->save)
+	if (!path)
 		return true;
 	snapshot_looks_write(k->snap, &looks);
 	snapshot_tasks_write(k->snap, &tasks);
@@ -228,8 +228,8 @@ static bool save(const struct look *k, struct error *err)
 		notes[n++] = (struct source_note){SNAP_NOTE_TASKS, tasks.data, tasks.len};
 	if (native.len)
 		notes[n++] = (struct source_note){SNAP_NOTE_NATIVE, native.data, native.len};
-	return source_save(k->target->src, k->o->save, k->snap->clock_ns, k->snap->wall_ns, notes,
-			   n, err);
+	return source_save(k->target->src, path, k->snap->clock_ns, k->snap->wall_ns, notes, n,
+			   err);
 }
 
 /* A recording brings its series of looks along. */
@@ -239,12 +239,12 @@ static bool replay(struct look *k)
 
 	if (text && !snapshot_looks_read(k->snap, text))
 		log_warn("the series of looks in the recording is damaged: it is left out");
-	judge(k);
+	look_judge(k);
 	return true;
 }
 
 /* Of a recording: the host that it names, not this one. */
-static void find_host(struct look *k)
+void look_find_host(struct look *k)
 {
 	const struct strbuf *note = source_note(k->target->src, NOTE_HOST);
 	char name[256] = "";
@@ -257,7 +257,7 @@ static void find_host(struct look *k)
 
 static bool look(struct look *k, struct error *err)
 {
-	if (!take(k, err) || !(source_is_recorded(k->target->src) ? replay(k) : watch(k, err)))
+	if (!look_take(k, err) || !(source_is_recorded(k->target->src) ? replay(k) : watch(k, err)))
 		return false;
 	/* the others look often, or at processes that nobody named: they stop none */
 	if (k->o->command == COMMAND_DUMP)
@@ -270,7 +270,7 @@ bool look_open_to(FILE *out, struct target *target, const struct options *o, str
 		  struct error *err)
 {
 	*ret = (struct look){.target = target, .o = o, .out = out, .host = STRBUF_INIT};
-	find_host(ret);
+	look_find_host(ret);
 	return look(ret, err);
 }
 
@@ -367,7 +367,7 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 		return report_error(&err);
 	if (o->save)
 		source_pin(target.src);
-	ok = look_open_to(out, &target, o, &k, &err) && save(&k, &err);
+	ok = look_open_to(out, &target, o, &k, &err) && look_save(&k, o->save, &err);
 	if (ok) {
 		print(&k);
 		status = status_of(&k);

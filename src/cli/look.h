@@ -27,6 +27,20 @@ bool look_open_to(FILE *out, struct target *target, const struct options *o, str
 bool look_again(struct look *k, struct error *err);
 void look_close(struct look *k);
 
+/* ---- the steps of a look, for those who watch (watch*.c) ---------------------------------- */
+
+/*
+ * One full look and what it says, no light ones. The series of looks of the snapshot before, when
+ * there is one, goes on in the new one.
+ */
+bool look_take(struct look *k, struct error *err);
+void look_judge(struct look *k);	 /* anew, after a light look */
+void look_fetch_sources(struct look *k); /* the lines of the culprits */
+void look_find_host(struct look *k);
+
+/* As a sparse core; path NULL: nothing is done. */
+bool look_save(const struct look *k, const char *path, struct error *err);
+
 /* How the options want it to be shown, where there is no terminal. */
 struct render_options look_rendering(const struct look *k);
 

@@ -35,6 +35,8 @@ int main(int argc, char **argv)
 		return command_doctor(&options);
 	case COMMAND_EXPLAIN:
 		return command_explain(&options);
+	case COMMAND_WATCH:
+		return command_watch(&options);
 	case COMMAND_RECORD:
 		return command_record(&options);
 	case COMMAND_REPORT:

@@ -20,13 +20,14 @@ enum {
 	DUMP = 1 << COMMAND_DUMP,
 	DOCTOR = 1 << COMMAND_DOCTOR,
 	RECORD = 1 << COMMAND_RECORD,
+	WATCH = 1 << COMMAND_WATCH,
 	REPORT = 1 << COMMAND_REPORT,
 	DIFF = 1 << COMMAND_DIFF,
 	CONVERT = 1 << COMMAND_CONVERT,
 	CHECK = 1 << COMMAND_CHECK,
 	PS = 1 << COMMAND_PS,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
-	LOOKS = DUMP | RECORD | CHECK,
+	LOOKS = DUMP | RECORD | WATCH | CHECK,
 	READS = DIFF | CONVERT,		      /* recordings, or looks of their own */
 	TELLS = REPORT | DIFF | PS | EXPLAIN, /* they write text */
 	TARGETS = LOOKS | DOCTOR,
@@ -40,6 +41,8 @@ static const struct {
 			  "one look at processes or cores: who holds the loop"},
 	[COMMAND_RECORD] = {"record", "PID",
 			    "looks again and again: snapshots and stalls, as JSON Lines"},
+	[COMMAND_WATCH] = {"watch", "PID... | -- COMMAND...",
+			   "waits for stalls: a line for each, caught while it lasts"},
 	[COMMAND_REPORT] = {"report", "FILE...",
 			    "recordings added up: who holds loops, for how long"},
 	[COMMAND_DIFF] = {"diff", "A B", "two looks or recordings: what got worse"},
@@ -56,17 +59,22 @@ static const struct {
 #define OPTION_LIST(X)                                                                            \
 	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")     \
 	X(FOR, "for", 0, "DUR", LOOKS | READS,                                                    \
-	  "how long to look at most (200ms); record: how long to record")                         \
-	X(INTERVAL, "interval", 0, "DUR", RECORD, "from one look to the next (1s)")               \
-	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
+	  "how long to look at most (200ms); record, watch: when to end")                         \
+	X(INTERVAL, "interval", 0, "DUR", RECORD | WATCH,                                         \
+	  "from one look to the next (record 1s, watch 10ms)")                                    \
+	X(COUNT_OF, "count", 0, "N", RECORD | WATCH, "end after N looks, or N stalls (watch)")    \
+	X(ALL_PYTHON, "all", 0, NULL, WATCH, "every Python process that can be read")             \
+	X(CHILDREN, "children", 0, NULL, WATCH, "their child processes too: workers")             \
+	X(EXEC, "exec", 0, "CMD", WATCH, "run CMD for each stall, with the event as its input")   \
 	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS | PS, "what counts as a stall (100ms)") \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP | TELLS,                                          \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP | WATCH | TELLS,                                  \
 	  "text or json; report also md and html, diff md")                                       \
 	X(TO, "to", 0, "FORMAT", CONVERT,                                                         \
 	  "collapsed, speedscope, chrome, prom, otlp-json or html")                               \
-	X(OUTPUT, "output", 'o', "FILE", DUMP | RECORD | TELLS | CONVERT,                         \
+	X(OUTPUT, "output", 'o', "FILE", DUMP | RECORD | WATCH | TELLS | CONVERT,                 \
 	  "write there instead of standard output")                                               \
-	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
+	X(SAVE, "save", 0, "FILE", DUMP | WATCH,                                                  \
+	  "also write a sparse core of all that was read (watch: a folder of them)")              \
 	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
 	  "frames of C: auto (of a held loop that cannot notice), always, never")                 \
 	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                \
@@ -75,7 +83,7 @@ static const struct {
 	  "stop the Python threads for some ms, for a picture of one instant")                    \
 	X(LOCALS, "locals", 0, NULL, DUMP,                                                        \
 	  "the variables of the frames shown: they may be secrets")                               \
-	X(REDACT, "redact", 0, NULL, DUMP | RECORD,                                               \
+	X(REDACT, "redact", 0, NULL, DUMP | RECORD | WATCH,                                       \
 	  "leave out peers, paths, arguments, names and values of variables")                     \
 	X(TASKS, "tasks", 0, "HOW", DUMP | RECORD,                                                \
 	  "groups, tree, all or none (text groups, JSON all)")                                    \
@@ -84,13 +92,14 @@ static const struct {
 	X(MAX_TASKS, "max-tasks", 0, "N", LOOKS, "read at most N tasks (1000000)")                \
 	X(CULPRITS, "culprits", 0, "FILE", LOOKS | READS | PS | EXPLAIN,                          \
 	  "more rows for the catalogue, before its own")                                          \
-	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
-	X(LABEL, "label", 0, "KEY=VALUE", DUMP | RECORD,                                          \
+	X(EXIT_CODE, "exit-code", 0, NULL, DUMP | WATCH,                                          \
+	  "exit with 1 when the verdict is unhealthy (watch: there was a stall)")                 \
+	X(LABEL, "label", 0, "KEY=VALUE", DUMP | RECORD | WATCH,                                  \
 	  "copied into machine output; may be repeated")                                          \
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
 	  "write the layout of this interpreter from its debug information")                      \
 	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
-	X(ASCII, "ascii", 0, NULL, DUMP | TELLS, "only ASCII characters in text")                 \
+	X(ASCII, "ascii", 0, NULL, DUMP | WATCH | TELLS, "only ASCII characters in text")         \
 	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
 	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
 	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
@@ -271,7 +280,7 @@ static bool set_number(const char *text, uint64_t *ret)
 /* An option whose value is one of some words. */
 static bool take_word(struct options *o, enum option_id id, const char *value)
 {
-	static const char *const formats[] = {"text", "json", "md", "html"};
+	static const char *const formats[] = {"text", "json", "md", "html", "jsonl"};
 	static const char *const converts[] = {
 #define X(name, word, what) word,
 		CONVERT_LIST(X)
@@ -286,6 +295,8 @@ static bool take_word(struct options *o, enum option_id id, const char *value)
 	case OPT_FORMAT:
 		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
 			return false;
+		if (choice > FORMAT_HTML) /* several objects are JSON Lines in any case */
+			choice = FORMAT_JSON;
 		o->format = (enum format)choice;
 		return choice <= FORMAT_JSON || o->command == COMMAND_REPORT ||
 		       (choice == FORMAT_MARKDOWN && o->command == COMMAND_DIFF);
@@ -353,6 +364,13 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return add_label(o, value);
 	case OPT_DEBUGINFOD:
 		return o->debuginfod = true;
+	case OPT_EXEC:
+		o->exec = value;
+		return *value != 0;
+	case OPT_ALL_PYTHON:
+		return o->all = true;
+	case OPT_CHILDREN:
+		return o->children = true;
 	case OPT_FREEZE:
 		return o->freeze = true;
 	case OPT_LOCALS:
@@ -503,7 +521,12 @@ static bool fit_together(const struct options *o, int *status)
 					  "--to FORMAT");
 		return false;
 	}
-	if (o->save && o->n_targets > 1) {
+	if (o->command == COMMAND_WATCH && !o->n_targets && !o->all && !o->argv) {
+		*status = usage_error("%s", "name a process, or a program behind --: "
+					    "stallscope watch PID");
+		return false;
+	}
+	if (o->save && o->n_targets > 1 && o->command != COMMAND_WATCH) {
 		*status = usage_error("--save takes one process, not %zu: name a file for each",
 				      o->n_targets);
 		return false;
@@ -533,6 +556,18 @@ static bool fit_together(const struct options *o, int *status)
 		return false;
 	}
 	return true;
+}
+
+/* watch: what stands behind the first "--" is a program to be started. */
+static void take_command(struct options *o, int *argc, char **argv)
+{
+	o->interval_ns = 10 * MS;
+	for (int i = 1; i + 1 < *argc; i++) {
+		if (strcmp(argv[i], "--") != 0)
+			continue;
+		o->argv = argv + i + 1;
+		*argc = i;
+	}
 }
 
 static bool utf8_locale(void)
@@ -565,6 +600,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		argv++;
 		argc--;
 	}
+	if (o.command == COMMAND_WATCH)
+		take_command(&o, &argc, argv);
 	if (!parse_all(argc, argv, command >= 0 ? word : NULL, &o, status)) {
 		if (o.command == COMMAND_CHECK && *status == 2)
 			*status = 3; /* a plug-in's word for "unknown" */

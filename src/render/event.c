@@ -97,6 +97,23 @@ void render_stall_body(const struct snapshot *s, const struct diagnosis *d,
 	json_decref(body);
 }
 
+void render_stall_unseen(const struct snapshot *s, const struct render_options *o, int32_t tid,
+			 struct strbuf *out)
+{
+	json_t *body =
+		json_pack("{sn si ss sn ss sf sn sn sn sn sn s[] s[] s[]}", "fingerprint", "thread",
+			  (int)tid, "verdict", verdict_word(VERDICT_UNSURE), "kind", "confidence",
+			  confidence_word(CONFIDENCE_LOW), "threshold_s", o->threshold_s, "ready",
+			  "timers_late", "who", "what", "advice", "evidence", "flags", "stack");
+	char *text;
+
+	json_add_process(body, s, o);
+	text = json_dumps(body, FLAGS);
+	strbuf_addstr(out, text ? text : "{}");
+	free(text);
+	json_decref(body);
+}
+
 static json_t *stall_head(const struct event_clock *c, const char *type, const struct stall *stall,
 			  uint64_t at)
 {
@@ -114,6 +131,8 @@ static void add_body(json_t *line, const struct stall *stall)
 	if (body)
 		json_object_update(line, body);
 	json_decref(body);
+	if (stall->core)
+		json_object_set_new(line, "core", json_string(stall->core));
 }
 
 void render_stall_begin(const struct event_clock *c, const struct stall *stall, struct strbuf *out)
@@ -166,5 +185,12 @@ void render_bye(const struct event_clock *c, uint64_t clock_ns, const struct bye
 	json_object_set_new(line, "looks", json_integer((json_int_t)bye->looks));
 	json_object_set_new(line, "stalls", json_integer((json_int_t)bye->stalls));
 	json_object_set_new(line, "missed", json_integer((json_int_t)bye->missed));
+	if (bye->longest_gap_ns) {
+		json_object_set_new(line, "short_holds",
+				    json_integer((json_int_t)bye->short_holds));
+		json_object_set_new(line, "maybe", json_integer((json_int_t)bye->maybe));
+		json_object_set_new(line, "longest_gap_s",
+				    json_real((double)bye->longest_gap_ns / 1e9));
+	}
 	put_line(line, out);
 }

@@ -40,16 +40,20 @@ def go(target):
 def check(holds, log, unit):
     """Each stall was seen, and lasted as long as it did: a machine that takes the CPU away from us
     widens what we know, and what we know has to hold."""
+    before = 0
     for stall in log:
-        near = [h for h in holds if stall["begin"] - 0.1 - unit < h["hold"] <= stall["begin"] + 0.0005]
+        earliest = max(stall["begin"] - 0.1 - unit, before)
+        near = [h for h in holds if earliest < h["hold"] <= stall["begin"] + 0.0005]
+        before = stall["end"] - unit
         assert near, "not seen: %s" % stall
         hold = near[-1]
         assert hold["hold"] + hold["least_s"] <= stall["end"] + 0.1
         assert hold["hold"] + hold["most_s"] >= stall["end"] - 0.001
 
 
-def test_stalls(interpreter):
-    with Target(interpreter, "staller.py", 1.5, 0.02, 0.2, 0.1, 7, stdin=subprocess.PIPE) as target:
+def test_stalls():
+    """On all versions: test_watch.py."""
+    with Target(ORDINARY, "staller.py", 1.5, 0.02, 0.2, 0.1, 7, stdin=subprocess.PIPE) as target:
         pulse = start(target.pid, 2.2)
         time.sleep(0.1)
         go(target)
@@ -76,16 +80,17 @@ def test_uvloop():
 
 def test_a_loop_at_many_depths(interpreter):
     with Target(interpreter, "mover.py", "deeper") as target:
-        holds, total = finish(start(target.pid, 1))
+        holds, total = finish(start(target.pid, 0.7))
     assert not [h for h in holds if h["least_s"] > 0.5]
     if interpreter.minor >= 11:  # before, a frame does not lie on a stack
         assert total["walks"] > 10, "it was found again"
     assert total["lost"] < total["looks"] / 2
 
 
-def test_a_loop_that_ends(interpreter):
+@pytest.mark.parametrize("python", [i for i in INTERPRETERS if i.minor % 2 == 0], ids=lambda i: i.id)
+def test_a_loop_that_ends(python):
     """What is left of its frame in memory is no hold that goes on for ever."""
-    with Target(interpreter, "mover.py", "holds") as target:
+    with Target(python, "mover.py", "holds") as target:
         holds, total = finish(start(target.pid, 2.2))
     assert total["lost"], "it was noticed"
     assert not [h for h in holds if h["least_s"] > 2]
@@ -100,5 +105,5 @@ def test_exec():
 def test_a_loop_that_does_not_get_the_gil():
     """It is in select longer than it asked for."""
     with Target(ORDINARY, "mover.py", "late") as target:
-        holds, _ = finish(start(target.pid, 6))
+        holds, _ = finish(start(target.pid, 4))
     assert [h for h in holds if h["late"] and h["least_s"] > 0.1]

@@ -378,6 +378,30 @@ static void test_files_of_recordings(void **state)
 	assert_ends("check --help", 0, "usage: stallscope check");
 }
 
+static void test_watch(void **state)
+{
+	const struct options *o = taken("watch --save d --exec cat -f jsonl --children 42 43");
+
+	(void)state;
+	assert_int_equal(o->command, COMMAND_WATCH);
+	assert_int_equal(o->n_targets, 2);
+	assert_int_equal(o->interval_ns, 10 * MS);
+	assert_int_equal(o->format, FORMAT_JSON);
+	assert_true(o->children && !o->all && !o->argv);
+	assert_string_equal(o->exec, "cat");
+	o = taken("watch --count 2 -- program --for 1h -- x");
+	assert_int_equal(o->n_targets, 0);
+	assert_int_equal(o->count, 2);
+	assert_false(o->for_given);
+	assert_string_equal(o->argv[0], "program");
+	assert_string_equal(o->argv[3], "--");
+	assert_true(taken("watch --all")->all);
+	assert_ends("watch", 2, "name a process");
+	assert_ends("watch --", 2, "name a process");
+	assert_ends("watch --exec= 42", 2, "--exec takes CMD");
+	assert_ends("--children 42", 2, "--children does not belong");
+}
+
 static void test_save_is_of_one(void **state)
 {
 	(void)state;
@@ -463,8 +487,9 @@ static void test_help(void **state)
 /* Each line of --help fits a terminal. */
 static void test_help_is_narrow(void **state)
 {
-	static const char *const lines[] = {"--help",	     "dump --help",    "record --help",
-					    "report --help", "explain --help", "doctor --help"};
+	static const char *const lines[] = {"--help",	    "dump --help",   "record --help",
+					    "watch --help", "report --help", "explain --help",
+					    "doctor --help"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -509,6 +534,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_unknown_options, end),
 		cmocka_unit_test_teardown(test_record, end),
 		cmocka_unit_test_teardown(test_files_of_recordings, end),
+		cmocka_unit_test_teardown(test_watch, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
 		cmocka_unit_test_teardown(test_locals_and_redact, end),

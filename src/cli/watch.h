@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * watch.h - the parts of `watch`, which share one struct watch
+ *
+ * One thread and one timer for all processes. Times of the program are ns of its own
+ * CLOCK_MONOTONIC; those of a process are in its time namespace, `ahead` later.
+ */
+#ifndef STALLSCOPE_CLI_WATCH_H
+#define STALLSCOPE_CLI_WATCH_H
+
+#include "cli.h"
+#include "look.h"
+#include "stallscope/holds.h"
+
+#define WATCH_MS     UINT64_C(1000000)
+#define WATCH_SECOND UINT64_C(1000000000)
+
+/* One loop of a process. */
+struct watched_loop {
+	struct hold hold;
+	int32_t tid;
+	uint64_t due_ns; /* when to look at it */
+	/* of the hold that lasts: */
+	unsigned captures; /* full looks at it */
+	unsigned learnt;   /* the last one that said something */
+	enum confidence confidence;
+	enum verdict_id verdict; /* that body and words have */
+	struct watched_met {	 /* who was met by captures, and how often */
+		char fingerprint[FINGERPRINT_SIZE];
+		unsigned times;
+	} met[4];
+	bool is_skipped;	  /* the last capture met one who was not met as often as others */
+	int64_t capture_held_ns;  /* it is to be that long for the next one */
+	uint64_t follow_ns;	  /* when a light look adds to the last capture; 0: none */
+	uint64_t follow_until_ns; /* ... at most until then */
+	bool is_dismissed;	  /* a full look said that it is no stall */
+	bool is_open;		  /* a full look met it: body and words are of it */
+	bool is_told;		  /* stall_begin was written */
+	bool is_shown;		  /* as a line of text, and to --exec, that it lasts */
+	struct stall stall;
+	char *words, *core;
+};
+
+/* One process. */
+struct watched {
+	pid_t pid;
+	int pidfd;	  /* -1: the kernel has none, it is asked otherwise */
+	int64_t ahead_ns; /* its clock minus ours */
+	bool is_given;	  /* by the user; others are found (--children, --all) */
+	bool is_open, is_greeted;
+	bool is_replaced; /* its memory is gone: it ends, or another program is run in it */
+	struct target target;
+	struct look look;     /* the last full look */
+	struct source *light; /* of light looks that add to it */
+	struct pulse *pulse;  /* NULL: no loop is known */
+	struct watched_loop *loops;
+	size_t n;
+	uint64_t attach_ns; /* when to look for its loops (again) */
+	uint64_t step_ns;   /* from one such attempt to the next */
+	struct event_clock clock;
+};
+
+struct watch_exec;
+struct watch_save;
+
+struct watch {
+	struct options o;
+	struct hold_pace pace;
+	uint64_t fine_ns; /* as little as pace.fine may be */
+	struct watched **v;
+	size_t n, cap;
+	struct line_file file;
+	struct strbuf line;
+	uint64_t regular_ns;		     /* when the next even look is due */
+	uint64_t last_ns;		     /* when the last look was */
+	uint64_t rescan_ns;		     /* when to look for new processes */
+	struct addrmap refused, refused_now; /* processes that were found to be no Python */
+	uint64_t budget_ns, budget_cpu_ns, full_cpu_ns; /* what looks cost, watch_pace() */
+	uint64_t longest_held_ns;
+	struct bye bye;
+	struct watch_exec *exec; /* NULL: no --exec */
+	struct watch_save *save; /* NULL: no --save */
+	pid_t command;		 /* that we started; 0 none */
+	int command_status;
+	bool is_hurried;  /* we were asked to end, and the command has to */
+	bool has_ended;	  /* the command */
+	unsigned greeted; /* processes that were watched */
+	int status;	  /* of what could not be watched; 0 */
+	bool failed;	  /* of writing: err says why */
+	struct error err;
+};
+
+uint64_t watch_now(void); /* CLOCK_MONOTONIC */
+uint64_t watch_cpu(void); /* of this process */
+
+/* Writes w->line and empties it. */
+void watch_flush(struct watch *w);
+
+static inline bool watch_is_text(const struct watch *w)
+{
+	return w->o.format == FORMAT_TEXT;
+}
+
+/* ---- watch_target.c: processes come and go ------------------------------------------------- */
+
+/* NULL: there is no such process (err), or it is watched already (err untouched). */
+struct watched *watch_add(struct watch *w, pid_t pid, bool is_given, struct error *err);
+
+/* Opens it and looks for its loops, when that is due. False: it is gone and was said to be. */
+bool watched_attach(struct watch *w, struct watched *t, uint64_t now);
+
+/* The loops are not where they were: they are looked for at once. */
+void watched_lost_loops(struct watched *t, uint64_t now);
+
+void watched_remove(struct watch *w, size_t i, const char *reason);
+
+/* New workers (--children), new processes (--all). */
+void watch_rescan(struct watch *w);
+
+/* ---- watch_stall.c: from holds to events --------------------------------------------------- */
+
+void watched_look(struct watch *w, struct watched *t, size_t i);
+
+/* Nothing will be seen of its holds any more: over at that time of its clock, 0: they last. */
+void watched_finish(struct watch *w, struct watched *t, uint64_t over_ns);
+
+/* ---- watch_exec.c: --exec ------------------------------------------------------------------ */
+
+#define WATCH_EXEC_RUNS	 4u /* at once */
+#define WATCH_EXEC_QUEUE 64u
+#define WATCH_EXEC_NS	 (10 * WATCH_SECOND) /* then it is killed */
+
+struct watch_exec *watch_exec_create(const char *command);
+
+/* Queues an event. Never waits; what does not fit into the queue is counted and left out. */
+void watch_exec_event(struct watch_exec *x, const char *type, const char *event, size_t len);
+
+/* Reaps and kills what is due, starts what is queued. */
+void watch_exec_serve(struct watch_exec *x, uint64_t now);
+uint64_t watch_exec_due(const struct watch_exec *x); /* UINT64_MAX: nothing */
+
+/* Lets what runs or waits end, for so long at most, and kills the rest; tells what was left out. */
+void watch_exec_destroy(struct watch_exec *x, uint64_t patience_ns);
+
+/* ---- watch_save.c: --save ------------------------------------------------------------------ */
+
+#define WATCH_SAVE_FILES 20u
+#define WATCH_SAVE_BYTES (UINT64_C(256) << 20)
+
+bool watch_save_open(const char *dir, struct watch_save **ret, struct error *err);
+
+/*
+ * A core of the loop at that address, when it is in the same turn still (0: of any). The path, to
+ * be freed; NULL: none was written.
+ */
+char *watch_save_stall(struct watch_save *save, const struct watch *w, const struct watched *t,
+		       uint64_t loop, uint64_t turn);
+void watch_save_close(struct watch_save *save);
+
+/* ---- watch_command.c: -- COMMAND ----------------------------------------------------------- */
+
+/* Starts the command. *ret is its exit status when it could not be started (126, 127). */
+bool watch_command_start(struct watch *w, char *const argv[], int *ret);
+
+/* Whether it has ended; then command_status is what we exit with. */
+bool watch_command_ended(struct watch *w);
+
+/* True when a loop of a full look is in the turn that a hold is of. */
+bool watch_same_turn(const struct snap_loop *l, uint64_t turn);
+
+#endif
