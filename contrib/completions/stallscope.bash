@@ -30,8 +30,8 @@ _stallscope() {
 	local check='--pid --for --threshold --max-tasks --culprits --verbose --quiet --version --help'
 	local ps='--threshold --format --output --culprits --ascii --verbose --quiet --version --help'
 	local watch='--pid --for --interval --count --threshold --all --children --exec --format
-		--output --save --max-tasks --culprits --exit-code --label --ascii --verbose --quiet
-		--version --help'
+		--native --output --save --redact --max-tasks --culprits --exit-code --label --ascii
+		--verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 

@@ -65,3 +65,4 @@ complete -c stallscope -n '__fish_seen_subcommand_from watch' -l children -d 'th
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l exec -x -d 'run a command for each stall'
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l save -r -F -d 'a core of each stall'
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l exit-code -d 'exit with 1 when there was a stall'
+complete -c stallscope -n '__fish_seen_subcommand_from watch' -l native -x -a 'auto always never' -d 'frames of C too'

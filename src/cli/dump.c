@@ -169,7 +169,7 @@ static bool is_held(const struct look *k, size_t loop)
 }
 
 /* Behind the light looks: a stop leaves traces in what they measure, the CPU time of the thread. */
-static void look_at_native(struct look *k)
+void look_at_native(struct look *k)
 {
 	bool *held = mem_zalloc(k->snap->n_loops + 1, sizeof(*held));
 	struct snapshot_native_options options = {.mode = k->o->native,

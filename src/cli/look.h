@@ -38,6 +38,9 @@ void look_judge(struct look *k);	 /* anew, after a light look */
 void look_fetch_sources(struct look *k); /* the lines of the culprits */
 void look_find_host(struct look *k);
 
+/* Frames of C, as --native says: this may stop the threads of loops for a moment. */
+void look_at_native(struct look *k);
+
 /* As a sparse core; path NULL: nothing is done. */
 bool look_save(const struct look *k, const char *path, struct error *err);
 

@@ -75,7 +75,7 @@ static const struct {
 	  "write there instead of standard output")                                               \
 	X(SAVE, "save", 0, "FILE", DUMP | WATCH,                                                  \
 	  "also write a sparse core of all that was read (watch: a folder of them)")              \
-	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
+	X(NATIVE, "native", 0, "WHEN", DUMP | WATCH,                                              \
 	  "frames of C: auto (of a held loop that cannot notice), always, never")                 \
 	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                \
 	  "debug information of C from the servers in DEBUGINFOD_URLS")                           \
@@ -562,6 +562,7 @@ static bool fit_together(const struct options *o, int *status)
 static void take_command(struct options *o, int *argc, char **argv)
 {
 	o->interval_ns = 10 * MS;
+	o->native = SNAP_NATIVE_NEVER; /* nothing is stopped unless it is asked for */
 	for (int i = 1; i + 1 < *argc; i++) {
 		if (strcmp(argv[i], "--") != 0)
 			continue;

@@ -146,6 +146,17 @@ static bool is_met_most(struct watched_loop *l, const struct snapshot *s, const 
 	return ++at->times >= most;
 }
 
+/* As it is to be told: with lines of source, or without what --redact takes out. */
+static void dress(struct look *k)
+{
+	if (!k->o->redact) {
+		look_fetch_sources(k);
+		return;
+	}
+	snapshot_redact(k->snap);
+	look_judge(k);
+}
+
 /* Takes what the last look says, unless an earlier one was surer. */
 static void learn(struct watched *t, struct watched_loop *l, uint32_t index)
 {
@@ -166,7 +177,8 @@ static void learn(struct watched *t, struct watched_loop *l, uint32_t index)
 	if (l->is_skipped)
 		return;
 	l->verdict = v->id;
-	look_fetch_sources(&t->look);
+	dress(&t->look);
+	v = &t->look.d->loops[index];
 	l->stall.index = index;
 	l->confidence = v->confidence;
 	render_stall_body(t->look.snap, t->look.d, &options, &l->stall, &body);
@@ -221,6 +233,8 @@ static void capture(struct watch *w, struct watched *t, struct watched_loop *l,
 		if (index != SNAP_NONE &&
 		    (l->hold.is_late ||
 		     watch_same_turn(&t->look.snap->loops[index], l->hold.turn))) {
+			if (w->o.native != SNAP_NATIVE_NEVER)
+				look_at_native(&t->look);
 			learn(t, l, index);
 			l->follow_ns = r->clock_ns + FOLLOW_STEP_NS;
 			l->follow_until_ns = r->clock_ns + FOLLOW_NS;

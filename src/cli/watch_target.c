@@ -159,6 +159,8 @@ static bool find_loops(struct watch *w, struct watched *t, struct error *err)
 	w->o.max_tasks = 1; /* loops are looked for, not their tasks */
 	ok = look_take(&t->look, err);
 	w->o.max_tasks = max;
+	if (ok && w->o.redact)
+		snapshot_redact(t->look.snap);
 	w->full_cpu_ns += watch_cpu() - cpu;
 	return ok;
 }

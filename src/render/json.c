@@ -528,21 +528,41 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 /* ---- parts of events
  * ------------------------------------------------------------------------------ */
 
+/* The slice of the one to blame, with the frames of C in between where these are known. */
+static json_t *holder_stack(const struct snapshot *s, const struct snap_thread *t,
+			    const struct snap_stack *slice)
+{
+	const struct snap_native *n = &t->native;
+	json_t *stack = json_array();
+	bool within = n->state == SNAP_NATIVE_MERGED && slice->n;
+
+	for (uint32_t i = n->first; within && i < n->first + n->n; i++) {
+		uint32_t frame = s->natives[i].frame;
+
+		json_array_append_new(stack, frame == SNAP_NONE
+						     ? json_native_frame(&s->natives[i])
+						     : thread_frame(s, &s->frames[frame]));
+		if (frame == slice->first + slice->n - 1)
+			return stack;
+	}
+	json_array_clear(stack);
+	for (uint32_t i = 0; i < slice->n; i++)
+		json_array_append_new(stack, thread_frame(s, snap_frame_at(s, slice, i)));
+	return stack;
+}
+
 void json_add_holder(json_t *object, const struct snapshot *s, const struct diagnosis *d,
 		     uint32_t loop)
 {
 	const struct verdict *v = &d->loops[loop];
-	const struct snap_stack *slice = &v->culprit.slice;
-	json_t *stack = json_array();
 
-	for (uint32_t i = 0; i < slice->n; i++)
-		json_array_append_new(stack, thread_frame(s, snap_frame_at(s, slice, i)));
 	json_object_set_new(object, "who", who(s, v));
 	json_object_set_new(object, "what", what(s, &s->loops[loop], v));
 	json_object_set_new(object, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(object, "evidence", evidence(v));
 	json_object_set_new(object, "flags", flags(v));
-	json_object_set_new(object, "stack", stack);
+	json_object_set_new(object, "stack",
+			    holder_stack(s, &s->threads[s->loops[loop].thread], &v->culprit.slice));
 }
 
 void json_add_process(json_t *object, const struct snapshot *s, const struct render_options *o)

@@ -165,6 +165,18 @@ def test_a_long_stall_is_told_while_it_lasts(program):
     assert summary.startswith("1 stall in ")
 
 
+def test_native_and_redact(tmp_path, program):
+    with Target(ORDINARY, "workers.py", stdin=subprocess.PIPE) as target:
+        pid = target.truth["workers"][0]
+        with Watch(tmp_path, "--native", "always", "--count", 2, pid) as watch:
+            assert watch.end() == 0
+            assert any(f["kind"] == "native" for e in watch.events("stall") for f in e["stack"])
+        with Watch(tmp_path, "--redact", "--count", 2, pid) as watch:
+            assert watch.end() == 0
+            assert [e["who"]["source"] for e in watch.events("stall") if e["who"]].count(None) >= 1
+            assert "time.sleep(0.15)" not in watch.file.read_text()
+
+
 # ---- processes come and go ----------------------------------------------------------------------
 
 def test_exec_and_exit(tmp_path):
