@@ -142,7 +142,7 @@ static void remove_ended(struct watch *w, const struct pollfd *fds, size_t n)
 /* The list of processes is read again: the more there are, the less often. */
 static void rescan(struct watch *w, uint64_t now)
 {
-	static const uint64_t parts = 200;
+	static const uint64_t parts = 200, least = 200 * WATCH_MS;
 	uint64_t took;
 
 	if (now < w->rescan_ns || (!w->o.all && !w->o.children))
@@ -150,7 +150,7 @@ static void rescan(struct watch *w, uint64_t now)
 	watch_rescan(w);
 	took = watch_now() - now;
 	w->full_cpu_ns += took;
-	w->rescan_ns = now + (took * parts > WATCH_SECOND ? took * parts : WATCH_SECOND);
+	w->rescan_ns = now + (took * parts > least ? took * parts : least);
 }
 
 static void serve(struct watch *w, uint64_t now)
@@ -194,7 +194,7 @@ static const char *ending(struct watch *w, uint64_t now, uint64_t until)
 	}
 	if (signalled)
 		return "interrupted";
-	if (w->o.count && w->bye.stalls >= w->o.count)
+	if (w->o.count && w->told >= w->o.count)
 		return "count";
 	if (now >= until)
 		return "time";

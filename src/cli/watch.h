@@ -57,6 +57,8 @@ struct watched {
 	size_t n;
 	uint64_t attach_ns; /* when to look for its loops (again) */
 	uint64_t step_ns;   /* from one such attempt to the next */
+	uint64_t key;	    /* of one that was found: for those that are refused */
+	uint64_t found_ns;  /* when it was */
 	struct event_clock clock;
 };
 
@@ -84,6 +86,7 @@ struct watch {
 	int command_status;
 	bool is_hurried;  /* we were asked to end, and the command has to */
 	bool has_ended;	  /* the command */
+	uint64_t told;	  /* stalls that are over, or last for long: for --count */
 	unsigned greeted; /* processes that were watched */
 	int status;	  /* of what could not be watched; 0 */
 	bool failed;	  /* of writing: err says why */

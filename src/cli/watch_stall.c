@@ -83,6 +83,7 @@ static void tell_begin(struct watch *w, struct watched *t, struct watched_loop *
 	if (l->is_shown || l->stall.held_ns < SHOWN_NS)
 		return;
 	l->is_shown = true;
+	w->told++;
 	render_stall_begin(&t->clock, &l->stall, &w->line);
 	tell_exec(w, "stall_begin");
 	strbuf_reset(&w->line);
@@ -96,6 +97,7 @@ static void tell_whole(struct watch *w, struct watched *t, struct watched_loop *
 {
 	if (!l->is_told)
 		l->stall.number = ++w->bye.stalls;
+	w->told += !l->is_shown;
 	if ((uint64_t)l->stall.held_ns > w->longest_held_ns)
 		w->longest_held_ns = (uint64_t)l->stall.held_ns;
 	if (!watch_is_text(w) && l->is_told && l->stall.over_ns) {
@@ -285,7 +287,7 @@ static void unseen(struct watched *t, struct watched_loop *l)
 	if (!t->look.snap)
 		return;
 	render_stall_unseen(t->look.snap, &options, l->tid, &body);
-	strbuf_addstr(&words, "over before it could be looked at");
+	strbuf_addstr(&words, "not looked at in full: over too soon, or too many at once");
 	l->stall.body = text_of(&body);
 	l->words = text_of(&words);
 	l->is_open = true;

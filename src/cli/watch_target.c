@@ -14,9 +14,10 @@
 #include "stallscope/log.h"
 #include "watch.h"
 
-#define STEP_FIRST_NS (20 * WATCH_MS)	 /* a program that starts has its loop soon */
-#define STEP_LAST_NS  WATCH_SECOND	 /* or never */
-#define REFRESH_NS    (5 * WATCH_SECOND) /* loops may begin in other threads */
+#define STEP_FIRST_NS (20 * WATCH_MS)	  /* a program that starts has its loop soon */
+#define STEP_LAST_NS  WATCH_SECOND	  /* or never */
+#define REFRESH_NS    (5 * WATCH_SECOND)  /* loops may begin in other threads */
+#define STARTING_NS   (10 * WATCH_SECOND) /* of what was found: it may become Python yet */
 #define WATCHED_MAX   4096u
 
 struct watched *watch_add(struct watch *w, pid_t pid, bool is_given, struct error *err)
@@ -182,11 +183,17 @@ static void try_again(struct watched *t, uint64_t now)
 /* Why it cannot be watched is told once; one that is not Python's yet may become so. */
 static bool give_up(struct watch *w, struct watched *t, const struct error *err)
 {
+	/* a program that starts, or a parent of workers */
 	bool may_come = t->pid == w->command || t->is_greeted ||
-			(!t->is_given && err->code == ERR_NOT_PYTHON);
+			(err->code == ERR_NOT_PYTHON && t->is_given && w->o.children) ||
+			(!t->is_given && watch_now() - t->found_ns < STARTING_NS);
 
-	if (err->code == ERR_NO_PROCESS || err->code == ERR_GONE)
-		return false; /* its end is told */
+	if (err->code == ERR_NO_PROCESS || err->code == ERR_GONE) {
+		if (t->pidfd >= 0)
+			return false; /* which tells of its end */
+		say_lost(w, t, "it ended");
+		return true;
+	}
 	if (t->is_replaced && err->code == ERR_NOT_PYTHON)
 		say_lost(w, t, "it became a program that is not Python's");
 	if (may_come || t->is_replaced)
@@ -195,6 +202,7 @@ static bool give_up(struct watch *w, struct watched *t, const struct error *err)
 		w->status = report_error(err);
 	} else {
 		log_info("process %d is not watched: %s", (int)t->pid, err->text);
+		addrmap_put(&w->refused, t->key, 1);
 	}
 	return true;
 }
@@ -254,10 +262,14 @@ void watched_remove(struct watch *w, size_t i, const char *reason)
 
 /* ---- new ones -------------------------------------------------------------------------------- */
 
-/* What was found not to be Python's is not asked again as long as it is that process. */
+/* What was found not to be Python's is not asked again as long as it is that program. */
 static uint64_t key_of(const struct source_process *p)
 {
-	return (uint64_t)(uint32_t)p->pid << 40 ^ p->started;
+	uint64_t key = (uint64_t)(uint32_t)p->pid << 40 ^ p->started;
+
+	for (const char *c = p->comm; *c; c++)
+		key = (key ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	return key;
 }
 
 static bool is_child(const struct watch *w, const struct source_process *p)
@@ -281,6 +293,16 @@ static bool is_wanted(struct watch *w, const struct source_process *p)
 	return false;
 }
 
+static void add_found(struct watch *w, const struct source_process *p)
+{
+	struct watched *t = watch_add(w, p->pid, false, NULL);
+
+	if (!t)
+		return;
+	t->key = key_of(p);
+	t->found_ns = watch_now();
+}
+
 void watch_rescan(struct watch *w)
 {
 	struct source_process *v;
@@ -290,7 +312,7 @@ void watch_rescan(struct watch *w)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (is_wanted(w, &v[i]))
-			watch_add(w, v[i].pid, false, NULL);
+			add_found(w, &v[i]);
 	addrmap_deinit(&w->refused);
 	w->refused = w->refused_now;
 	w->refused_now = (struct addrmap)ADDRMAP_INIT;

@@ -5,13 +5,23 @@
 #include <time.h>
 
 #include "stallscope/render.h"
+#include "stallscope/utf8.h"
+
+#define NAME_CHARS 100u /* of one name: it is to stay a line */
+
+static void add_name(struct strbuf *out, const char *before, const char *name)
+{
+	strbuf_addstr(out, before);
+	utf8_add_safe(out, name, strlen(name), NAME_CHARS);
+}
 
 static void add_place(const struct snapshot *s, const struct culprit *c, struct strbuf *out)
 {
 	const struct snap_frame *f = &s->frames[c->frame];
 
-	strbuf_addf(out, "  %s (%s:%d)", snap_code_of(s, f)->qualname,
-		    short_path(snap_code_of(s, f)->file), f->at.line);
+	add_name(out, "  ", snap_code_of(s, f)->qualname);
+	add_name(out, " (", short_path(snap_code_of(s, f)->file));
+	strbuf_addf(out, ":%d)", f->at.line);
 }
 
 void render_stall_words(const struct snapshot *s, const struct diagnosis *d, uint32_t loop,
@@ -27,13 +37,13 @@ void render_stall_words(const struct snapshot *s, const struct diagnosis *d, uin
 	if (c->frame != SNAP_NONE)
 		add_place(s, c, out);
 	if (c->leaf != SNAP_NONE && c->leaf_name[0])
-		strbuf_addf(out, "  in %s", c->leaf_name);
+		add_name(out, "  in ", c->leaf_name);
 	if (c->holder != SNAP_NONE)
-		strbuf_addf(out, "  behind thread %s",
-			    s->threads[c->holder].name ? s->threads[c->holder].name
-						       : s->threads[c->holder].os_name);
+		add_name(out, "  behind thread ",
+			 s->threads[c->holder].name ? s->threads[c->holder].name
+						    : s->threads[c->holder].os_name);
 	if (c->task != SNAP_NONE)
-		strbuf_addf(out, "  task %s", s->tasks[c->task].name);
+		add_name(out, "  task ", s->tasks[c->task].name);
 	if (verdict_fingerprint(s, v, fingerprint))
 		strbuf_addf(out, "  [%s]", fingerprint);
 }

@@ -224,7 +224,7 @@ def test_count_time_and_signals(tmp_path):
         pid = target.truth["workers"][0]
         with Watch(tmp_path, "--count", 2, pid) as watch:
             assert watch.end() == 0
-            assert len(watch.events("stall")) == 2 and watch.events("bye")[0]["reason"] == "count"
+            assert [e["over"] for e in watch.events("stall")] == [True] * 2 and watch.events("bye")[0]["reason"] == "count"
         with Watch(tmp_path, "--for", "300ms", pid) as watch:
             assert watch.end() == 0 and watch.events("bye")[0]["reason"] == "time"
         with Watch(tmp_path, pid) as watch:

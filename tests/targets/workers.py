@@ -13,16 +13,17 @@ def stall_of_worker():
     time.sleep(0.15)
 
 
-async def work():
-    while True:
+async def work(parent):
+    while os.getppid() == parent:
         await asyncio.sleep(0.2)
         stall_of_worker()
 
 
 def start():
-    pid = os.fork()
+    parent, pid = os.getpid(), os.fork()
     if pid == 0:
-        asyncio.run(work())
+        asyncio.run(work(parent))
+        os._exit(0)
     return pid
 
 
