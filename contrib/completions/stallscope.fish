@@ -2,7 +2,7 @@
 # fish completion for stallscope(1)
 
 function __stallscope_dump
-	not __fish_seen_subcommand_from record report diff convert check ps explain doctor
+	not __fish_seen_subcommand_from record watch report diff convert check ps explain doctor
 end
 
 # dump, or one of those named
@@ -34,22 +34,22 @@ complete -c stallscope -s q -l quiet -d 'no messages but errors'
 complete -c stallscope -l version -d 'print the version'
 complete -c stallscope -s h -l help -d 'print help'
 
-complete -c stallscope -n '__stallscope_or record diff convert check' -l for -x -a '0 200ms 1s 5s' -d 'how long to look'
-complete -c stallscope -n '__stallscope_or record diff convert check ps' -l threshold -x -a '50ms 100ms 500ms 1s' -d 'what counts as a stall'
+complete -c stallscope -n '__stallscope_or record watch diff convert check' -l for -x -a '0 200ms 1s 5s' -d 'how long to look'
+complete -c stallscope -n '__stallscope_or record watch diff convert check ps' -l threshold -x -a '50ms 100ms 500ms 1s' -d 'what counts as a stall'
 complete -c stallscope -n '__stallscope_or ps explain' -s f -l format -x -a 'text json' -d 'text or json'
-complete -c stallscope -n '__stallscope_or record report diff convert ps explain' -s o -l output -r -F -d 'write there'
+complete -c stallscope -n '__stallscope_or record watch report diff convert ps explain' -s o -l output -r -F -d 'write there'
 complete -c stallscope -n __stallscope_dump -l save -r -F -d 'also write a sparse core'
 complete -c stallscope -n __stallscope_dump -l native -x -a 'auto always never' -d 'frames of C too'
 complete -c stallscope -n __stallscope_dump -l debuginfod -d 'debug information of C from servers'
 complete -c stallscope -n __stallscope_dump -l freeze -d 'stop for a picture of one instant'
 complete -c stallscope -n __stallscope_dump -l locals -d 'variables of frames: may be secrets'
-complete -c stallscope -n '__stallscope_or record' -l redact -d 'leave out peers, arguments, names, values'
+complete -c stallscope -n '__stallscope_or record watch' -l redact -d 'leave out peers, arguments, names, values'
 complete -c stallscope -n '__stallscope_or record' -l tasks -x -a 'groups tree all none' -d 'detail of tasks'
 complete -c stallscope -n __stallscope_dump -l filter -x -a 'name= coroutine= state= place= waits=' -d 'show only tasks that match'
-complete -c stallscope -n '__stallscope_or record check' -l max-tasks -x -d 'read at most so many tasks'
-complete -c stallscope -n '__stallscope_or record diff convert check ps explain' -l culprits -r -F -d 'more rows for the catalogue'
+complete -c stallscope -n '__stallscope_or record watch check' -l max-tasks -x -d 'read at most so many tasks'
+complete -c stallscope -n '__stallscope_or record watch diff convert check ps explain' -l culprits -r -F -d 'more rows for the catalogue'
 complete -c stallscope -n __stallscope_dump -l exit-code -d '1 when the verdict is unhealthy'
-complete -c stallscope -n '__stallscope_or record' -l label -x -d 'KEY=VALUE for machine output'
+complete -c stallscope -n '__stallscope_or record watch' -l label -x -d 'KEY=VALUE for machine output'
 complete -c stallscope -n __stallscope_dump -l color -x -a 'auto always never' -d 'when to use colours'
 complete -c stallscope -n '__stallscope_or report diff ps explain' -l ascii -d 'only ASCII in text'
 complete -c stallscope -n '__fish_seen_subcommand_from doctor' -l dump-layout -r -F -d 'write the layout'
@@ -65,4 +65,5 @@ complete -c stallscope -n '__fish_seen_subcommand_from watch' -l children -d 'th
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l exec -x -d 'run a command for each stall'
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l save -r -F -d 'a core of each stall'
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l exit-code -d 'exit with 1 when there was a stall'
+complete -c stallscope -n '__fish_seen_subcommand_from watch' -s f -l format -x -a 'text json jsonl' -d 'format'
 complete -c stallscope -n '__fish_seen_subcommand_from watch' -l native -x -a 'auto always never' -d 'frames of C too'

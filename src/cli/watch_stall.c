@@ -116,13 +116,10 @@ static void tell_whole(struct watch *w, struct watched *t, struct watched_loop *
 
 /* ---- looks at what lasts --------------------------------------------------------------------- */
 
-static bool may_be_told(const struct watched_loop *l, const struct snap_loop *s,
-			const struct verdict *v)
+/* A full look that finds nothing wrong came when the hold was over, or between two of them. */
+static bool is_met(const struct verdict *v)
 {
-	if (verdict_unhealthy(v->id) || v->id == VERDICT_TRACED)
-		return true;
-	/* a loop inside its own callback turns; a wait that a full look finds in order is none */
-	return !s->nested && !l->hold.is_late;
+	return verdict_unhealthy(v->id) || v->id == VERDICT_TRACED;
 }
 
 /*
@@ -166,8 +163,9 @@ static void learn(struct watched *t, struct watched_loop *l, uint32_t index)
 	struct render_options options = look_rendering(&t->look);
 	cleanup_strbuf struct strbuf body = STRBUF_INIT, words = STRBUF_INIT;
 
-	l->is_dismissed = !may_be_told(l, &t->look.snap->loops[index], v);
-	if (l->is_dismissed)
+	/* a loop inside its own callback turns; a wait that a full look finds in order is none */
+	l->is_dismissed = !is_met(v) && (t->look.snap->loops[index].nested || l->hold.is_late);
+	if (!is_met(v))
 		return;
 	if (l->learnt != l->captures) {
 		l->learnt = l->captures;
