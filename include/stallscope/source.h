@@ -227,6 +227,25 @@ struct source_note {
 bool source_save(struct source *src, const char *path, uint64_t clock_ns, uint64_t wall_ns,
 		 const struct source_note *notes, size_t n, struct error *err);
 
+/* A process of this machine, as far as /proc tells everybody. */
+struct source_process {
+	int32_t pid, ppid;
+	uint32_t uid;
+	uint64_t started;   /* clock ticks after boot */
+	uint64_t cpu_ticks; /* used so far */
+	char comm[64];	    /* raw bytes */
+	char command[200];  /* arguments, raw bytes, blanks between them */
+};
+
+/* All of them but kernel threads; freed by the caller. False when /proc cannot be read. */
+bool source_processes(struct source_process **ret, size_t *n, struct error *err);
+
+/*
+ * Whether a process is likely to have a CPython in it: by its executable, its command or a library
+ * that is mapped. Costs a few system calls.
+ */
+bool source_may_be_python(const struct source_process *p);
+
 struct source_stats {
 	uint64_t system_calls; /* made for this target since it was opened */
 	uint64_t bytes_read;
