@@ -21,6 +21,8 @@ _stallscope() {
 		--redact --tasks --filter --max-tasks --culprits --exit-code --label --color --ascii
 		--verbose --quiet
 		--version --help'
+	local view='--pid --threshold --max-tasks --culprits --color --ascii --children --interval
+		--theme --no-mouse --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
@@ -28,6 +30,8 @@ _stallscope() {
 	case $prev in
 	-f | --format) words='text json' ;;
 	--color | --native) words='auto always never' ;;
+	--theme) words='default mono light dark' ;;
+	--interval) words='50ms 100ms 500ms' ;;
 	--tasks) words='groups tree all none' ;;
 	--filter)
 		compopt -o nospace 2>/dev/null
@@ -48,10 +52,12 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|view) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
+		words=${!command}
+		((COMP_CWORD > 1)) || words+=" $view" # no command yet: it may become either
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur" | sort -u)
 		return
 	fi
 	if [[ $command == explain ]]; then
@@ -61,7 +67,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump view explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

@@ -2,11 +2,19 @@
 # fish completion for stallscope(1)
 
 function __stallscope_dump
-	not __fish_seen_subcommand_from doctor explain
+	not __fish_seen_subcommand_from doctor explain view
 end
 
 function __stallscope_dump_or_explain
-	not __fish_seen_subcommand_from doctor
+	not __fish_seen_subcommand_from doctor view
+end
+
+function __stallscope_looks
+	not __fish_seen_subcommand_from doctor explain
+end
+
+function __stallscope_live
+	not __fish_seen_subcommand_from doctor explain dump
 end
 
 # The words of `stallscope explain`: verdicts, kinds, flags, categories.
@@ -15,6 +23,7 @@ function __stallscope_words
 end
 
 complete -c stallscope -n __fish_is_first_arg -a dump -d 'one look at processes or cores'
+complete -c stallscope -n __fish_is_first_arg -a view -d 'the live view'
 complete -c stallscope -n __fish_is_first_arg -a explain -d 'what a verdict or a call means'
 complete -c stallscope -n __fish_is_first_arg -a doctor -d 'what would fail here and why'
 complete -c stallscope -n 'not __fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
@@ -27,7 +36,7 @@ complete -c stallscope -l version -d 'print the version'
 complete -c stallscope -s h -l help -d 'print help'
 
 complete -c stallscope -n __stallscope_dump -l for -x -a '0 200ms 1s 5s' -d 'how long to look'
-complete -c stallscope -n __stallscope_dump -l threshold -x -a '50ms 100ms 500ms 1s' -d 'what counts as a stall'
+complete -c stallscope -n __stallscope_looks -l threshold -x -a '50ms 100ms 500ms 1s' -d 'what counts as a stall'
 complete -c stallscope -n __stallscope_dump_or_explain -s f -l format -x -a 'text json' -d 'text or json'
 complete -c stallscope -n __stallscope_dump_or_explain -s o -l output -r -F -d 'write there'
 complete -c stallscope -n __stallscope_dump -l save -r -F -d 'also write a sparse core'
@@ -38,10 +47,14 @@ complete -c stallscope -n __stallscope_dump -l locals -d 'variables of frames: m
 complete -c stallscope -n __stallscope_dump -l redact -d 'leave out peers, arguments, names, values'
 complete -c stallscope -n __stallscope_dump -l tasks -x -a 'groups tree all none' -d 'detail of tasks'
 complete -c stallscope -n __stallscope_dump -l filter -x -a 'name= coroutine= state= place= waits=' -d 'show only tasks that match'
-complete -c stallscope -n __stallscope_dump -l max-tasks -x -d 'read at most so many tasks'
-complete -c stallscope -n __stallscope_dump_or_explain -l culprits -r -F -d 'more rows for the catalogue'
+complete -c stallscope -n __stallscope_looks -l max-tasks -x -d 'read at most so many tasks'
+complete -c stallscope -n 'not __fish_seen_subcommand_from doctor' -l culprits -r -F -d 'more rows for the catalogue'
 complete -c stallscope -n __stallscope_dump -l exit-code -d '1 when the verdict is unhealthy'
 complete -c stallscope -n __stallscope_dump -l label -x -d 'KEY=VALUE for machine output'
-complete -c stallscope -n __stallscope_dump -l color -x -a 'auto always never' -d 'when to use colours'
-complete -c stallscope -n __stallscope_dump_or_explain -l ascii -d 'only ASCII in text'
+complete -c stallscope -n __stallscope_looks -l color -x -a 'auto always never' -d 'when to use colours'
+complete -c stallscope -n 'not __fish_seen_subcommand_from doctor' -l ascii -d 'only ASCII in text'
 complete -c stallscope -n '__fish_seen_subcommand_from doctor' -l dump-layout -r -F -d 'write the layout'
+complete -c stallscope -n __stallscope_live -l children -d 'watch the children too'
+complete -c stallscope -n __stallscope_live -l interval -x -a '50ms 100ms 500ms' -d 'between light looks'
+complete -c stallscope -n __stallscope_live -l theme -x -a 'default mono light dark' -d 'colours'
+complete -c stallscope -n __stallscope_live -l no-mouse -d 'leave the mouse to the terminal'

@@ -11,9 +11,10 @@
 
 #include "stallscope/render.h"
 
-enum command { COMMAND_DUMP, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
+enum command { COMMAND_DUMP, COMMAND_VIEW, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
+enum theme { THEME_DEFAULT, THEME_MONO, THEME_LIGHT, THEME_DARK };
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define TARGETS_MAX 1024u
@@ -34,6 +35,11 @@ struct options {
 	uint64_t max_tasks;
 	const char *output, *save, *dump_layout, *culprits;
 	bool ascii, exit_code, quiet, freeze, locals, redact;
+	bool live; /* no command was named: the live view, where there is a terminal */
+	bool children, no_mouse;
+	bool dump_only; /* an option was given that only a one-shot answer has */
+	enum theme theme;
+	int64_t interval_ns;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
 	size_t n_labels;
@@ -51,6 +57,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status);
 bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
+int command_live(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 

@@ -35,9 +35,11 @@ int main(int argc, char **argv)
 		return command_doctor(&options);
 	case COMMAND_EXPLAIN:
 		return command_explain(&options);
+	case COMMAND_VIEW:
+		return command_live(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;
 	}
-	return command_dump(&options);
+	return options.live ? command_live(&options) : command_dump(&options);
 }

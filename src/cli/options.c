@@ -20,7 +20,8 @@ enum {
 	DUMP = 1 << COMMAND_DUMP,
 	DOCTOR = 1 << COMMAND_DOCTOR,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
-	TARGETS = DUMP | DOCTOR,
+	VIEW = 1 << COMMAND_VIEW,
+	TARGETS = DUMP | VIEW | DOCTOR,
 	ALL = TARGETS | EXPLAIN
 };
 
@@ -29,6 +30,8 @@ static const struct {
 } commands[COMMAND_COUNT] = {
 	[COMMAND_DUMP] = {"dump", "PID... | FILE...",
 			  "one look at processes or cores: who holds the loop"},
+	[COMMAND_VIEW] = {"view", "[PID... | FILE]",
+			  "the live view; over a core or recording what was saved"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
@@ -38,7 +41,7 @@ static const struct {
 #define OPTION_LIST(X)                                                                             \
 	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")      \
 	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")        \
-	X(THRESHOLD, "threshold", 0, "DUR", DUMP, "what counts as a stall (100ms)")                \
+	X(THRESHOLD, "threshold", 0, "DUR", DUMP | VIEW, "what counts as a stall (100ms)")         \
 	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                         \
 	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
 	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
@@ -55,15 +58,19 @@ static const struct {
 	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
 	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
 	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
-	X(MAX_TASKS, "max-tasks", 0, "N", DUMP, "read at most N tasks (1000000)")                  \
-	X(CULPRITS, "culprits", 0, "FILE", DUMP | EXPLAIN,                                         \
+	X(MAX_TASKS, "max-tasks", 0, "N", DUMP | VIEW, "read at most N tasks (1000000)")           \
+	X(CULPRITS, "culprits", 0, "FILE", DUMP | VIEW | EXPLAIN,                                  \
 	  "more rows for the catalogue, before its own")                                           \
 	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")      \
 	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")     \
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                           \
 	  "write the layout of this interpreter from its debug information")                       \
-	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                                \
-	X(ASCII, "ascii", 0, NULL, DUMP | EXPLAIN, "only ASCII characters in text")                \
+	X(COLOR, "color", 0, "WHEN", DUMP | VIEW, "auto, always or never")                         \
+	X(ASCII, "ascii", 0, NULL, DUMP | VIEW | EXPLAIN, "only ASCII characters in text")         \
+	X(CHILDREN, "children", 0, NULL, VIEW, "watch the children of the process too: workers")   \
+	X(INTERVAL, "interval", 0, "DUR", VIEW, "between light looks (100ms)")                     \
+	X(THEME, "theme", 0, "NAME", VIEW, "default, mono, light or dark")                         \
+	X(NO_MOUSE, "no-mouse", 0, NULL, VIEW, "leave the mouse to the terminal")                  \
 	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
 	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
 	X(VERSION, "version", 0, NULL, ALL, "print the version")                                   \
@@ -121,11 +128,13 @@ static void print_help(const char *command)
 	       "It only reads: nothing is written into the process. A thread that holds its loop "
 	       "is\n"
 	       "stopped for about 0.1 ms where it cannot notice (--native never: not even "
-	       "that).\n\n");
+	       "that).\n\n"
+	       "  stallscope                            pick a process, with the health of each\n"
+	       "  stallscope PID                        the live view; no terminal: as dump\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
 		       commands[i].summary);
-	printf("  stallscope %-26s the same as dump\n\n", "PID...");
+	putchar('\n');
 	print_options(ALL);
 	printf("\nExit status: 0 done; 1 unhealthy (--exit-code); 2 usage; 66 no such process or\n"
 	       "file; 69 not a Python this build can read; 73, 74 cannot write; 75 no consistent\n"
@@ -241,15 +250,40 @@ static bool set_max_tasks(struct options *o, const char *text)
 	return isdigit((unsigned char)*text) && !*end && !errno && o->max_tasks > 0;
 }
 
-/* One option; false when its value is wrong. */
-static bool take(struct options *o, enum option_id id, char *value)
+/* Options whose value is one of some words. */
+static bool take_choice(struct options *o, enum option_id id, const char *value)
 {
 	static const char *const formats[] = {"text", "json"};
 	static const char *const colors[] = {"auto", "always", "never"};
 	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
-	int choice;
+	static const char *const themes[] = {"default", "mono", "light", "dark"};
+	int choice = -1;
 
+	if (id == OPT_FORMAT && set_choice(value, formats, ARRAY_SIZE(formats), &choice))
+		o->format = (enum format)choice;
+	else if (id == OPT_COLOR && set_choice(value, colors, ARRAY_SIZE(colors), &choice))
+		o->color = (enum color)choice;
+	else if (id == OPT_NATIVE && set_choice(value, natives, ARRAY_SIZE(natives), &choice))
+		o->native = (enum snap_native_mode)choice;
+	else if (id == OPT_THEME && set_choice(value, themes, ARRAY_SIZE(themes), &choice))
+		o->theme = (enum theme)choice;
+	else if (id == OPT_TASKS && set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
+		o->tasks = (enum render_tasks)choice;
+	o->tasks_given |= id == OPT_TASKS;
+	return choice >= 0;
+}
+
+static bool set_interval(struct options *o, const char *value)
+{
+	return parse_duration(value, &o->interval_ns) && o->interval_ns >= 10 * MS &&
+	       o->interval_ns <= 1000 * MS;
+}
+
+/* One option; false when its value is wrong. */
+static bool take(struct options *o, enum option_id id, char *value)
+{
+	o->dump_only |= !(rows[id].commands & VIEW) || id == OPT_VERBOSE;
 	switch (id) {
 	case OPT_PID:
 		return isdigit((unsigned char)*value) && add_target(o, value);
@@ -258,26 +292,17 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_THRESHOLD:
 		return parse_duration(value, &o->threshold_ns) && o->threshold_ns > 0;
 	case OPT_FORMAT:
-		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
-			return false;
-		o->format = (enum format)choice;
-		return true;
 	case OPT_COLOR:
-		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
-			return false;
-		o->color = (enum color)choice;
-		return true;
 	case OPT_NATIVE:
-		if (!set_choice(value, natives, ARRAY_SIZE(natives), &choice))
-			return false;
-		o->native = (enum snap_native_mode)choice;
-		return true;
 	case OPT_TASKS:
-		if (!set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
-			return false;
-		o->tasks = (enum render_tasks)choice;
-		o->tasks_given = true;
-		return true;
+	case OPT_THEME:
+		return take_choice(o, id, value);
+	case OPT_INTERVAL:
+		return set_interval(o, value);
+	case OPT_CHILDREN:
+		return o->children = true;
+	case OPT_NO_MOUSE:
+		return o->no_mouse = true;
 	case OPT_OUTPUT:
 		o->output = value;
 		return true;
@@ -378,6 +403,7 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 {
 	struct option longs[OPT_COUNT + 1];
 	char shorts[2 * OPT_COUNT + 1];
+	unsigned allowed = o->live ? DUMP | VIEW : 1u << o->command;
 	int code;
 
 	build_tables(longs, shorts);
@@ -398,7 +424,7 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 			*status = fflush(stdout) ? 74 : 0;
 			return false;
 		}
-		if (!(rows[id].commands & 1u << o->command)) {
+		if (!(rows[id].commands & allowed)) {
 			usage_error("--%s does not belong to this command", rows[id].name);
 			return false;
 		}
@@ -420,8 +446,12 @@ static bool fit_together(const struct options *o, int *status)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
 
-	if (!o->n_targets && o->command == COMMAND_DUMP) {
+	if (!o->n_targets && o->command == COMMAND_DUMP && (!o->live || o->dump_only)) {
 		*status = usage_error("%s", "name a process: stallscope PID");
+		return false;
+	}
+	if (o->children && o->n_targets != 1) {
+		*status = usage_error("--children takes one process, not %zu", o->n_targets);
 		return false;
 	}
 	if (o->save && o->n_targets > 1) {
@@ -463,7 +493,7 @@ static bool utf8_locale(void)
 
 bool options_parse(int argc, char **argv, struct options *ret, int *status)
 {
-	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS};
+	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS, .interval_ns = 100 * MS};
 	const char *word = argc > 1 ? argv[1] : NULL;
 	int command = word ? find_command(word) : -1;
 
@@ -472,6 +502,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		argv[1] = argv[0];
 		argv++;
 		argc--;
+	} else {
+		o.live = true;
 	}
 	if (!parse_options(argc, argv, command >= 0 ? word : NULL, &o, status))
 		return false;
