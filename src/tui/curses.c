@@ -30,6 +30,8 @@ static struct terminal {
 	short pairs[STYLE_COUNT];
 	int64_t clicked_ns;
 	unsigned clicked_x, clicked_y;
+	struct cell *shown; /* what is on the screen */
+	size_t n_shown;
 } term;
 
 /* ---- colours -----------------------------------------------------------------------------------
@@ -142,6 +144,9 @@ void term_close(void)
 	if (term.in)
 		fclose(term.in);
 	term.in = NULL;
+	free(term.shown);
+	term.shown = NULL;
+	term.n_shown = 0;
 }
 
 /* ---- opening -----------------------------------------------------------------------------------
@@ -242,16 +247,40 @@ static void put_cell(const struct cell *c, int y, int x)
 	mvadd_wch(y, x, &out);
 }
 
+static bool same_cell(const struct cell *a, const struct cell *b)
+{
+	return a->cp == b->cp && a->mark == b->mark && a->style == b->style &&
+	       a->selected == b->selected;
+}
+
+/* Whether the cell is to be written: it changed, or the other half of a wide one did. */
+static bool is_new(const struct grid *g, unsigned x, unsigned y)
+{
+	size_t i = (size_t)y * g->cols + x;
+
+	return !same_cell(&g->cells[i], &term.shown[i]) ||
+	       (x + 1 < g->cols && !same_cell(&g->cells[i + 1], &term.shown[i + 1]));
+}
+
 void term_draw(const struct grid *g, bool all)
 {
-	if (LINES != (int)g->rows || COLS != (int)g->cols)
+	size_t n = (size_t)g->cols * g->rows;
+
+	if (LINES != (int)g->rows || COLS != (int)g->cols) {
 		resizeterm((int)g->rows, (int)g->cols);
-	if (all)
+		all = true;
+	}
+	if (all || n != term.n_shown) {
+		all = true;
 		clear();
+		term.shown = mem_realloc(term.shown, n + 1, sizeof(*term.shown));
+		term.n_shown = n;
+	}
 	for (unsigned y = 0; y < g->rows; y++)
 		for (unsigned x = 0; x < g->cols; x++)
-			if (grid_at(g, x, y)->cp)
+			if (grid_at(g, x, y)->cp && (all || is_new(g, x, y)))
 				put_cell(grid_at(g, x, y), (int)y, (int)x);
+	memcpy(term.shown, g->cells, n * sizeof(*g->cells));
 	refresh();
 }
 

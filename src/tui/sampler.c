@@ -27,7 +27,7 @@
  * CPU time for full looks and verdicts: so much of the wall time, saved up to so much. Something
  * new may use all of it, what is only to be refreshed half.
  */
-#define BUDGET_RATIO 0.01
+#define BUDGET_RATIO 0.008
 #define BUDGET_MOST  (400 * MS)
 #define REFRESH_NS   SECOND /* not more often without a reason */
 #define REASON_NS    (50 * MS)
@@ -364,15 +364,16 @@ static int64_t step_of(struct sampler *s)
 	return uneven(s, step);
 }
 
-/* The verdict with the newest looks in it, where that is cheap enough. */
+/* The verdict with the newest looks in it: cheap of few tasks, and paid like a look of many. */
 static void judge_again(struct sampler *s)
 {
-	earn(s);
-	if (s->judge_cost_ns * 20 > now() - s->judged_at_ns && s->judge_cost_ns > MS / 2)
-		return;
-	if (now() - s->judged_at_ns < SECOND / 4 && now() - s->taken_at_ns > FIRST_FOR_NS)
+	bool early = now() - s->taken_at_ns < FIRST_FOR_NS;
+
+	if ((!early && now() - s->judged_at_ns < SECOND / 4) ||
+	    !can_pay(s, s->judge_cost_ns, early))
 		return;
 	judge(s);
+	s->budget_ns -= s->judge_cost_ns;
 	publish_picture(s);
 }
 
