@@ -35,17 +35,33 @@ static void to_ascii(struct strbuf *line)
 	*line = out;
 }
 
+#define LABEL_COLS 13u /* "  executor   ": where the text of a line with a label begins */
+
+/* A label at the begin of a line that was composed whole. */
+static bool has_label(const char *line)
+{
+	size_t word = strcspn(line + strspn(line, " "), " ");
+
+	return !strncmp(line, "  ", 2) && line[2] >= 'a' && line[2] <= 'z' &&
+	       strlen(line) > LABEL_COLS && 2 + word < LABEL_COLS - 1 &&
+	       strspn(line + 2 + word, " ") == LABEL_COLS - 2 - word;
+}
+
 static void report_add(struct text *t, const char *label, const char *text)
 {
 	struct report *r = t->report;
 	struct report_line *line = array_push(&r->v, &r->n, &r->cap);
 	size_t len;
 
+	if (!label && has_label(text)) {
+		label = text;
+		text += LABEL_COLS;
+	}
 	*line = (struct report_line){NULL, arena_strdup(&r->arena, text)};
 	if (!label || !*label)
 		return;
 	label += strspn(label, " ");
-	for (len = strlen(label); len && label[len - 1] == ' '; len--)
+	for (len = 0; label[len] && strncmp(label + len, "  ", 2) != 0; len++)
 		;
 	line->label = arena_strndup(&r->arena, label, len);
 }

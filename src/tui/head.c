@@ -152,6 +152,21 @@ static void held_by(struct head *h, const struct tui_state *s, const struct verd
 	add_line(h, STYLE_OWN, "held by", line.data);
 }
 
+/* Of a loop that waits for the GIL: the thread that has it, and its line. */
+static void gil_holder(struct head *h, const struct tui_state *s, const struct verdict *v)
+{
+	const struct snapshot *snap = &tui_picture(s)->snap;
+	const struct snap_thread *thread = &snap->threads[v->culprit.holder];
+	const struct snap_frame *f = text_own_frame(snap, &thread->stack);
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	if (f)
+		strbuf_addf(&line, "%s()  %s:%d   ", snap_code_of(snap, f)->qualname,
+			    short_path(snap_code_of(snap, f)->file), f->at.line);
+	strbuf_addf(&line, "in thread %s/%d", text_thread_name(thread), thread->os.tid);
+	add_line(h, STYLE_OWN, "GIL held", line.data);
+}
+
 /* "It waits for an HTTP response (recvfrom, fd 6)." without its first word and the stop. */
 static const char *clause(struct head *h, const char *sentence)
 {
@@ -219,11 +234,17 @@ static void labelled(struct head *h, const struct tui_state *s, const struct rep
 /* What the line of the verdict says already is not said again. */
 static const char *without_known(const char *text, enum verdict_id id)
 {
-	static const char known[] = "The loop turns, but ";
+	static const char *const known[] = {"The loop turns, but ", "its tasks are not served: "};
 
 	if (id == VERDICT_HEALTHY && !strncmp(text, "The event loop is healthy", 25))
 		return "";
-	return strncmp(text, known, sizeof(known) - 1) ? text : text + sizeof(known) - 1;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		const char *at = strstr(text, known[i]);
+
+		if (at)
+			return at + strlen(known[i]);
+	}
+	return text;
 }
 
 /* Sentences on a loop that turns, and the lines below them but those of the culprit. */
@@ -231,7 +252,7 @@ static void sentences(struct head *h, const struct tui_state *s, const struct re
 		      const struct verdict *v)
 {
 	bool room = s->rows >= 30 || v->id == VERDICT_OVERLOADED;
-	const char *label = "loop";
+	const char *label = v->id == VERDICT_WAITING ? "tasks" : "loop";
 
 	for (size_t i = 0; i < r->n; i++) {
 		const char *text = r->v[i].text;
@@ -240,8 +261,6 @@ static void sentences(struct head *h, const struct tui_state *s, const struct re
 				      v->id != VERDICT_OVERLOADED))
 			continue;
 		text = without_known(text + strspn(text, " "), v->id);
-		if (!strncmp(text, "loop  ", 6))
-			text += 4 + strspn(text + 4, " ");
 		if (!*text)
 			continue;
 		add_wrapped(s, h, STYLE_PLAIN, label, text, room ? 2 : 1);
@@ -354,10 +373,12 @@ static void held_lines(struct head *h, const struct tui_state *s, const struct r
 static void other_lines(struct head *h, const struct tui_state *s, const struct report *r,
 			const struct verdict *v, uint32_t loop)
 {
-	static const char *const middle[] = {"where", "resource", "executor", "library", NULL};
+	static const char *const middle[] = {"loop", "resource", "executor", "library", NULL};
 	static const char *const suffering[] = {"suffering", NULL};
 
-	if (v->id != VERDICT_HEALTHY && v->id != VERDICT_OVERLOADED)
+	if (v->culprit.holder != SNAP_NONE)
+		gil_holder(h, s, v);
+	else if (v->id != VERDICT_HEALTHY && v->id != VERDICT_OVERLOADED)
 		held_by(h, s, v);
 	sentences(h, s, r, v);
 	labelled(h, s, r, middle, 1);
@@ -399,7 +420,8 @@ static void verdict_line(struct head *h, const struct tui_state *s, uint32_t loo
 	const struct picture *p = w->shown;
 	const struct verdict *v = picture_verdict(p, loop);
 	const struct explanation *e = explanation_of(verdict_word(v->id), v->kind);
-	const char *cause = v->id == VERDICT_OVERLOADED ? v->title : e ? e->brief : "";
+	bool of_tasks = v->id == VERDICT_OVERLOADED || v->id == VERDICT_WAITING;
+	const char *cause = of_tasks ? v->title : e ? e->brief : "";
 	char late[32], worst[64] = "";
 	int64_t most = -1, now = (int64_t)watched_clock(w, s->now_ns);
 

@@ -280,8 +280,16 @@ static size_t first_place(const struct tui_state *s)
 	const struct picture *p = tui_picture(s);
 	const struct verdict *v = p ? picture_verdict(p, tui_loop(s)) : NULL;
 
-	for (size_t i = 0; s->view == VIEW_STACK && v && i < s->list.n; i++)
-		if (s->list.v[i].kind == ROW_FRAME && s->list.v[i].index == v->culprit.frame)
+	const struct snap_frame *own = NULL;
+
+	if (s->view != VIEW_STACK || !v)
+		return 0;
+	if (v->culprit.holder != SNAP_NONE)
+		own = text_own_frame(&p->snap, &p->snap.threads[v->culprit.holder].stack);
+	else if (v->culprit.frame != SNAP_NONE)
+		own = &p->snap.frames[v->culprit.frame];
+	for (size_t i = 0; own && i < s->list.n; i++)
+		if (s->list.v[i].kind == ROW_FRAME && &p->snap.frames[s->list.v[i].index] == own)
 			return i;
 	return 0;
 }

@@ -105,10 +105,13 @@ static void of_loop(struct tui_state *s, uint32_t loop)
 	const struct snap_thread *thread = &p->snap.threads[p->snap.loops[loop].thread];
 	const struct verdict *v = picture_verdict(p, loop);
 
+	/* of a loop that may not run, the stack of who keeps it from that is the one to read */
+	add_thread(s, v->culprit.holder, ", which holds the GIL");
+	if (v->culprit.holder != SNAP_NONE)
+		list_add_head(&s->list, "the loop's own thread");
 	add_frames(&s->list, v->culprit.slice.n ? &v->culprit.slice : &thread->stack);
 	add_leaf(s, thread, v);
 	add_context(s, loop, v);
-	add_thread(s, v->culprit.holder, ", which holds the GIL");
 	add_thread(s, v->other, ", which waits for this loop");
 	add_others(s, loop);
 }

@@ -38,7 +38,7 @@ struct run {
 	struct writer *writer;
 	int wake, signals;
 	unsigned cols, rows;
-	int64_t drawn_ns;
+	int64_t drawn_ns, heirs_ns;
 	bool changed, all, at_once, quit;
 	int status;
 };
@@ -214,6 +214,68 @@ static void fetch_all(struct run *r)
 		send(r, (struct tui_event){.kind = EVENT_MESSAGE, .text = text});
 }
 
+/* ---- heirs -------------------------------------------------------------------------------------
+ */
+
+static bool is_heir(const struct source_process *p, const struct watched *gone)
+{
+	const struct process *was = gone->latest->snap.process;
+	char command[sizeof(p->command)] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < was->argc && len < sizeof(command); i++)
+		len += (size_t)snprintf(command + len, sizeof(command) - len, "%s%s", i ? " " : "",
+					was->command[i]);
+	return p->ppid == was->ppid && p->uid == was->uid && p->pid != was->pid &&
+	       !strncmp(p->command, command, sizeof(command) - 1);
+}
+
+/* A worker that was named by its pid ended: its parent may have started another one in its place.
+ */
+static bool find_heir(struct run *r, size_t gone, const struct source_process *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char pid[16];
+
+		snprintf(pid, sizeof(pid), "%d", v[i].pid);
+		if (!is_heir(&v[i], r->state.targets[gone]) ||
+		    target_of(r, pid) < r->state.n_targets)
+			continue;
+		send(r, (struct tui_event){.kind = EVENT_UNWATCH, .target = gone});
+		start_watching(r, pid, false);
+		return true;
+	}
+	return false;
+}
+
+/* Only in a group, and only of parents that start workers: not of init, or of a shell. */
+static bool awaits_heir(const struct run *r, const struct watched *w)
+{
+	bool unseen = r->state.view == VIEW_WORKERS || w != tui_target(&r->state);
+
+	return r->state.group && !r->state.children && w->life == LIFE_GONE && w->latest &&
+	       w->latest->snap.process->ppid > 1 && unseen;
+}
+
+static void find_heirs(struct run *r)
+{
+	struct source_process *v = NULL;
+	size_t n = 0;
+
+	if (now() - r->heirs_ns < 1000 * MS)
+		return;
+	r->heirs_ns = now();
+	for (size_t i = 0; i < r->state.n_targets; i++) {
+		if (!awaits_heir(r, r->state.targets[i]))
+			continue;
+		if (!v && !source_processes(&v, &n, NULL))
+			return;
+		if (find_heir(r, i, v, n))
+			break; /* the numbers of targets have changed */
+	}
+	free(v);
+}
+
 /* ---- signals -----------------------------------------------------------------------------------
  */
 
@@ -320,6 +382,7 @@ static void loop(struct run *r)
 		}
 		if (now() - r->drawn_ns >= TICK_NS)
 			send(r, (struct tui_event){.kind = EVENT_TICK});
+		find_heirs(r);
 	}
 }
 
