@@ -153,7 +153,7 @@ static void follow(struct history *h, const struct pulse *p, const struct pulse_
 {
 	struct stall *s = open_stall(h, l->loop);
 
-	if (s && (!l->found || !l->end_time || !same_turn(s, l->end_time))) {
+	if (s && (!l->found || l->end_time <= 0 || !same_turn(s, l->end_time))) {
 		s->open = false;
 		s = NULL;
 	}

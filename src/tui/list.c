@@ -106,11 +106,11 @@ static void list_stall(struct tui_state *s)
 		return;
 	}
 	format_duration(held, sizeof(held), stall->held_ns);
-	list_add_text(&s->list, STYLE_PLAIN, " %s %s   held %s%s", verdict_word(stall->id),
+	list_add_text(&s->list, STYLE_PLAIN, "  %s %s   held %s%s", verdict_word(stall->id),
 		      stall->kind, held, stall->open ? " so far" : "");
-	list_add_text(&s->list, STYLE_OWN, " held by  %s  %s", stall->who, stall->place);
+	list_add_text(&s->list, STYLE_OWN, "  held by  %s  %s", stall->who, stall->place);
 	if (stall->what[0])
-		list_add_text(&s->list, STYLE_PLAIN, " in       %s", stall->what);
+		list_add_text(&s->list, STYLE_PLAIN, "  in       %s", stall->what);
 	list_add_head(&s->list,
 		      stall->stack ? "stack (newest last)" : "no picture was taken of it");
 	for (line = stall->stack; line && *line; line += strcspn(line, "\n") + 1)
@@ -171,10 +171,41 @@ static void list_picker(struct tui_state *s)
 		}
 }
 
+/* Who holds the loops of most of them: one line of code may be behind all of it. */
+static void add_common_holder(struct tui_state *s)
+{
+	const struct stall *best = NULL;
+	size_t most = 1;
+
+	for (size_t i = 0; i < s->n_targets; i++) {
+		const struct stall *last = history_stall(&s->targets[i]->history, 0);
+		size_t n = 0;
+
+		for (size_t k = 0; last && last->explained && k < s->n_targets; k++) {
+			const struct history *h = &s->targets[k]->history;
+			size_t at = 0;
+
+			while (at < h->n && history_stall(h, at)->fingerprint != last->fingerprint)
+				at++;
+			n += at < h->n;
+		}
+		if (n > most) {
+			most = n;
+			best = last;
+		}
+	}
+	if (!best)
+		return;
+	list_add_head(&s->list, "");
+	list_add_text(&s->list, STYLE_OWN, "  the same holder was seen in %zu of %zu: %s  %s  %s",
+		      most, s->n_targets, best->who, best->place, best->what);
+}
+
 static void list_workers(struct tui_state *s)
 {
 	for (uint32_t i = 0; i < s->n_targets; i++)
 		list_add(&s->list, ROW_WORKER, i);
+	add_common_holder(s);
 }
 
 /* ---- which rows --------------------------------------------------------------------------------

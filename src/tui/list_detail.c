@@ -45,19 +45,19 @@ static void head(struct detail *d)
 	} else {
 		strbuf_addstr(&age, "not known from one look");
 	}
-	list_add_text(d->list, STYLE_OWN, " name     %s  (0x%" PRIx64 ")", t->name, t->id);
-	list_add_text(d->list, STYLE_PLAIN, " runs     %s   state %s%s", t->coroutine,
+	list_add_text(d->list, STYLE_OWN, "  name     %s  (0x%" PRIx64 ")", t->name, t->id);
+	list_add_text(d->list, STYLE_PLAIN, "  runs     %s   state %s%s", t->coroutine,
 		      task_state_word(t->state), t->torn ? "   changed while it was read" : "");
-	list_add_text(d->list, STYLE_PLAIN, " waits    %s   cancelling %" PRId64, age.data,
+	list_add_text(d->list, STYLE_PLAIN, "  waits    %s   cancelling %" PRId64, age.data,
 		      t->cancelling);
 	if (!t->n_awaiters)
-		list_add_text(d->list, STYLE_PLAIN, " awaited  by %s", owner_word(t->owner));
+		list_add_text(d->list, STYLE_PLAIN, "  awaited  by %s", owner_word(t->owner));
 	for (uint32_t i = 0; i < t->n_awaiters; i++) {
 		uint32_t other = snap_task_find(d->snap, d->snap->awaiters[t->first_awaiter + i]);
 
 		if (other == SNAP_NONE)
 			continue;
-		list_add_text(d->list, STYLE_PLAIN, " awaited  by %s (Enter)",
+		list_add_text(d->list, STYLE_PLAIN, "  awaited  by %s (Enter)",
 			      d->snap->tasks[other].name);
 		d->list->v[d->list->n - 1].index = other + 1;
 	}
@@ -83,7 +83,7 @@ static void seconds(struct detail *d, const char *what, double s)
 	char text[32];
 
 	format_duration(text, sizeof(text), aio_ns(s));
-	list_add_text(d->list, STYLE_PLAIN, " %s %s", what, text);
+	list_add_text(d->list, STYLE_PLAIN, "  %s %s", what, text);
 }
 
 static const char *waker_word(enum snap_waker waker)
@@ -114,7 +114,7 @@ static void link_to(struct detail *d, uint32_t task, const char *what)
 	const struct snap_task *t = &d->snap->tasks[task];
 	const struct snap_frame *f = text_own_frame(d->snap, &t->stack);
 
-	list_add_text(d->list, STYLE_PLAIN, " %s %s  %s:%d (Enter)", what, t->name,
+	list_add_text(d->list, STYLE_PLAIN, "  %s %s  %s:%d (Enter)", what, t->name,
 		      f ? short_path(snap_code_of(d->snap, f)->file) : "?", f ? f->at.line : 0);
 	d->list->v[d->list->n - 1].index = task + 1;
 }
@@ -123,7 +123,10 @@ static void resource(struct detail *d, const struct snap_resource *r)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
-	strbuf_addf(&line, " resource %s at 0x%" PRIx64 ": %u wait", r->type ? r->type : "?",
+	strbuf_addf(&line, "  resource %s at 0x%" PRIx64 ": %u wait",
+		    r->type	? r->type
+		    : r->stream ? "stream"
+				: "(unknown)",
 		    r->address, r->waiters);
 	if (r->locked >= 0)
 		strbuf_addstr(&line, r->locked ? ", locked" : ", not locked");
@@ -136,7 +139,7 @@ static void resource(struct detail *d, const struct snap_resource *r)
 	list_add_text(d->list, STYLE_PLAIN, "%s", line.data);
 	if (r->lost)
 		list_add_text(d->list, STYLE_WARN,
-			      "          free, but none of its waiters was told: lost wake-up");
+			      "           free, but none of its waiters was told: lost wake-up");
 	for (uint32_t i = 0; i < r->n_holders; i++)
 		link_to(d, r->holders[i], "held by ");
 }
@@ -147,11 +150,11 @@ static void wakers(struct detail *d)
 
 	list_add_head(d->list, "what would wake it");
 	if (t->state == SNAP_TASK_RUNNING) {
-		list_add_text(d->list, STYLE_PLAIN, " it runs");
+		list_add_text(d->list, STYLE_PLAIN, "  it runs");
 		return;
 	}
 	list_add_text(d->list, t->waker == SNAP_WAKER_NOBODY ? STYLE_WARN : STYLE_PLAIN,
-		      " waker    %s", waker_word(t->waker));
+		      "  waker    %s", waker_word(t->waker));
 	if (t->have_left)
 		seconds(d, "sleeps   for another", t->left_s);
 	if (t->have_timeout)
@@ -165,7 +168,7 @@ static void wakers(struct detail *d)
 			link_to(d, other, "task    ");
 	}
 	for (uint32_t i = 0; t->have_callbacks && i < t->n_callbacks && i < 8; i++)
-		list_add_text(d->list, STYLE_DIM, " tells    %s too",
+		list_add_text(d->list, STYLE_DIM, "  tells    %s too",
 			      d->snap->callbacks[t->first_callback + i]);
 }
 
@@ -176,7 +179,7 @@ void list_detail(struct tui_state *s)
 	struct detail d = {s, &s->list, snap, NULL};
 
 	if (task == SNAP_NONE) {
-		list_add_text(&s->list, STYLE_WARN, " this task has ended");
+		list_add_text(&s->list, STYLE_WARN, "  this task has ended");
 		return;
 	}
 	d.t = &snap->tasks[task];

@@ -152,9 +152,9 @@ void list_thread(struct tui_state *s)
 
 		if ((uint64_t)t->os.tid != s->subject)
 			continue;
-		list_add_text(&s->list, STYLE_OWN, " thread %s/%d  (%s)", text_thread_name(t),
+		list_add_text(&s->list, STYLE_OWN, "  thread %s/%d  (%s)", text_thread_name(t),
 			      t->os.tid, t->os_name);
-		list_add_text(&s->list, STYLE_PLAIN, " state %c   wchan %s   %s%s%s",
+		list_add_text(&s->list, STYLE_PLAIN, "  state %c   wchan %s   %s%s%s",
 			      t->os.have_stat ? t->os.stat.state : '?',
 			      t->os.wchan[0] ? t->os.wchan : "-",
 			      !t->is_python ? "no Python thread" : "",
