@@ -30,7 +30,7 @@ _stallscope() {
 	case $prev in
 	-f | --format) words='text json' ;;
 	--color | --native) words='auto always never' ;;
-	--theme) words='default mono light dark' ;;
+	--theme) words='default mono light dark cb' ;;
 	--interval) words='50ms 100ms 500ms' ;;
 	--tasks) words='groups tree all none' ;;
 	--filter)

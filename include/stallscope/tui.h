@@ -14,7 +14,8 @@
 
 #include "stallscope/error.h"
 
-enum tui_theme { TUI_THEME_DEFAULT, TUI_THEME_MONO, TUI_THEME_LIGHT, TUI_THEME_DARK };
+/* The default is one that colour-blind readers can tell apart: cb is another name for it. */
+enum tui_theme { TUI_THEME_DEFAULT, TUI_THEME_MONO, TUI_THEME_LIGHT, TUI_THEME_DARK, TUI_THEME_CB };
 
 struct tui_options {
 	const char *const *targets; /* pids or files; none: the process picker */

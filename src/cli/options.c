@@ -69,7 +69,7 @@ static const struct {
 	X(ASCII, "ascii", 0, NULL, DUMP | VIEW | EXPLAIN, "only ASCII characters in text")         \
 	X(CHILDREN, "children", 0, NULL, VIEW, "watch the children of the process too: workers")   \
 	X(INTERVAL, "interval", 0, "DUR", VIEW, "between light looks (100ms)")                     \
-	X(THEME, "theme", 0, "NAME", VIEW, "default, mono, light or dark")                         \
+	X(THEME, "theme", 0, "NAME", VIEW, "default, mono, light, dark or cb")                     \
 	X(NO_MOUSE, "no-mouse", 0, NULL, VIEW, "leave the mouse to the terminal")                  \
 	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
 	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
@@ -257,7 +257,7 @@ static bool take_choice(struct options *o, enum option_id id, const char *value)
 	static const char *const colors[] = {"auto", "always", "never"};
 	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
-	static const char *const themes[] = {"default", "mono", "light", "dark"};
+	static const char *const themes[] = {"default", "mono", "light", "dark", "cb"};
 	int choice = -1;
 
 	if (id == OPT_FORMAT && set_choice(value, formats, ARRAY_SIZE(formats), &choice))

@@ -23,7 +23,8 @@
 #define MS	 INT64_C(1000000)
 #define FRAME_NS (33 * MS) /* not more screens than that without a key */
 #define TICK_NS	 (250 * MS)
-#define KEYS_MAX 64 /* at once; then the screen is drawn */
+#define KEYS_MAX 64	    /* at once; then the screen is drawn */
+#define END_NS	 (500 * MS) /* that threads may take to end */
 
 struct run {
 	const struct tui_options *o;
@@ -95,13 +96,13 @@ static void start_watching(struct run *r, const char *argument, bool child)
 	w->sampler = sampler_start(argument, &options, r->wake);
 }
 
-static void stop_watching(struct run *r, const char *argument)
+static void stop_watching(struct run *r, const char *argument, int64_t until_ns)
 {
 	struct watcher *w = find_watcher(r, argument);
 
 	if (!w)
 		return;
-	sampler_stop(w->sampler);
+	sampler_stop(w->sampler, until_ns);
 	free(w->argument);
 	*w = r->watchers[--r->n];
 }
@@ -139,7 +140,7 @@ static void do_effect(struct run *r, const struct effect *e)
 		start_watching(r, e->text, e->number != 0);
 		break;
 	case EFFECT_CLOSE:
-		stop_watching(r, e->text);
+		stop_watching(r, e->text, now() + END_NS / 5);
 		if (e->number)
 			send(r, (struct tui_event){.kind = EVENT_UNWATCH,
 						   .target = target_of(r, e->text)});
@@ -404,8 +405,12 @@ static void begin(struct run *r)
 
 static void end(struct run *r)
 {
+	int64_t until = now() + END_NS;
+
+	for (size_t i = 0; i < r->n; i++)
+		sampler_ask_to_stop(r->watchers[i].sampler);
 	while (r->n)
-		stop_watching(r, r->watchers[0].argument);
+		stop_watching(r, r->watchers[0].argument, until);
 	if (r->survey)
 		survey_stop(r->survey);
 	writer_destroy(r->writer);

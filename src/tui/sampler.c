@@ -554,15 +554,21 @@ void sampler_refresh(struct sampler *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void sampler_stop(struct sampler *s)
+void sampler_ask_to_stop(struct sampler *s)
 {
-	int64_t until = now() + SECOND / 2;
-	struct timespec ts = {until / SECOND, until % SECOND};
-	bool ended;
-
 	pthread_mutex_lock(&s->lock);
 	s->stop = true;
 	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_stop(struct sampler *s, int64_t until_ns)
+{
+	struct timespec ts = {until_ns / SECOND, until_ns % SECOND};
+	bool ended;
+
+	sampler_ask_to_stop(s);
+	pthread_mutex_lock(&s->lock);
 	while (!s->ended)
 		if (pthread_cond_timedwait(&s->changed, &s->lock, &ts) == ETIMEDOUT)
 			break;

@@ -36,8 +36,14 @@ struct sampler_news {
 struct sampler *sampler_start(const char *argument, const struct sampler_options *options,
 			      int wake);
 
-/* Ends the thread; one that does not come to an end soon is left behind, and so is its memory. */
-void sampler_stop(struct sampler *s);
+/* Asks the thread to end, and does not wait. */
+void sampler_ask_to_stop(struct sampler *s);
+
+/*
+ * Ends the thread, and waits for that until a time of CLOCK_MONOTONIC; one that does not come to
+ * an end is left behind, and so is its memory.
+ */
+void sampler_stop(struct sampler *s, int64_t until_ns);
 
 void sampler_fetch(struct sampler *s, struct sampler_news *ret);
 void sampler_set(struct sampler *s, int rate, int64_t threshold_ns);

@@ -233,6 +233,65 @@ def test_picker_and_group(blocked):
             assert live.end() == 0
 
 
+def test_mouse(blocked):
+    """A click on a tab, one on a line, and a second one that opens it."""
+    with Live(blocked.pid, term="xterm-256color") as live:
+        live.wait(r"STALLED")
+        live.press("\x1b[<0;13;9M", "\x1b[<0;13;9m")
+        live.wait(r"waits on")
+        for _ in range(2):
+            live.press("\x1b[<0;5;10M")
+            live.read(0.05)
+            live.press("\x1b[<0;5;10m")
+            live.read(0.1)
+        live.wait(r"await chain")
+        live.press("Q")
+        assert live.end() == 0
+    with Live(blocked.pid, "--no-mouse", term="xterm-256color") as live:
+        live.wait(r"STALLED")
+        live.press("q")
+        assert live.end() == 0
+        assert b"1000h" not in live.raw
+
+
+def worker_pids(parent):
+    with open("/proc/%d/task/%d/children" % (parent, parent)) as file:
+        return [int(pid) for pid in file.read().split()]
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["children", "pids"])
+def test_workers_are_followed(named):
+    """A worker that its parent starts in the place of one that ended is watched in its place."""
+    with Target(ORDINARY, "workers.py", 300) as target:
+        first = worker_pids(target.pid)
+        args = first if named else ["--children", target.pid]
+        with Live(*args, cols=120) as live:
+            live.wait(r"%d .*HEALTHY" % first[0])
+            live.wait(r"%d .*HEALTHY" % first[1])
+            os.kill(first[0], signal.SIGKILL)
+            for _ in range(100):
+                live.read(0.05)
+                new = set(worker_pids(target.pid)) - set(first)
+                if new:
+                    break
+            live.wait(r"%d .*HEALTHY" % new.pop())
+            live.wait(r"%d .*HEALTHY" % first[1])
+            live.press("Q")
+            assert live.end() == 0
+
+
+def test_exec():
+    """The process became another program: said so, and that one is watched."""
+    with Target(ORDINARY, "workers.py", 300, "exec") as target:
+        with Live(target.pid) as live:
+            live.wait(r"HEALTHY")
+            target.process.send_signal(signal.SIGUSR1)
+            live.wait(r"the process became another program")
+            live.wait(r"STALLED")
+            live.press("q")
+            assert live.end() == 0
+
+
 def test_core(blocked, tmp_path):
     core = tmp_path / "stall.core"
     assert run("dump", "--save", core, blocked.pid).returncode == 0
