@@ -556,7 +556,7 @@ void draw_columns(const struct tui_state *s, struct grid *g, unsigned y, unsigne
 		break;
 	case VIEW_HISTORY:
 		column(&p, "when", 8);
-		column_right(&p, "held", 9);
+		column_right(&p, "held >=", 9); /* as long as it was seen */
 		p.x++;
 		column(&p, "kind", 16);
 		column(&p, "held by", rest(&p) > 18 ? rest(&p) - 17 : rest(&p));

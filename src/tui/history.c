@@ -221,12 +221,15 @@ static void explain(struct stall *stall, const struct snapshot *s, const struct 
 		    const struct verdict *v)
 {
 	const struct culprit *c = &v->culprit;
+	const struct explanation *e = c->category ? explanation_of_category(c->category) : NULL;
 	const struct snap_stack *stack = c->slice.n ? &c->slice : &s->threads[l->thread].stack;
 	char place[160];
 
 	stall->explained = true;
 	stall->id = v->id;
 	snprintf(stall->kind, sizeof(stall->kind), "%s", v->kind);
+	if (!v->kind[0] && e) /* of CHOPPY: what this one was */
+		render_kind_of(e, c->category, stall->kind, sizeof(stall->kind));
 	if (c->frame != SNAP_NONE) {
 		const struct snap_frame *f = &s->frames[c->frame];
 		const struct snap_code *code = snap_code_of(s, f);
@@ -252,12 +255,14 @@ static void explain(struct stall *stall, const struct snapshot *s, const struct 
 static void explain_loop(struct history *h, const struct snapshot *s, const struct snap_loop *l,
 			 const struct verdict *v)
 {
-	if (!l->have_held || !l->run.have_end_time)
+	double turn = picture_turn(l);
+
+	if (!l->have_held || turn <= 0)
 		return;
 	for (size_t i = 0; i < h->n && i < 2 * LANES; i++) {
 		struct stall *stall = nth(h, i);
 
-		if (stall->loop != l->run.loop || !same_turn(stall, l->run.end_time))
+		if (stall->loop != l->run.loop || !same_turn(stall, turn))
 			continue;
 		if (!stall->explained || v->culprit.frame != SNAP_NONE)
 			explain(stall, s, l, v);

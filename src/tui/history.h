@@ -27,7 +27,7 @@ struct stall {
 	uint64_t loop;
 	double end_time;  /* of the turn: when select returned */
 	uint64_t wall_ns; /* when it began */
-	int64_t held_ns;  /* as long as it was seen, or is */
+	int64_t held_ns;  /* as long as it was seen: the look after that found it over */
 	bool open;	  /* still going on */
 	bool explained;	  /* a picture of it was taken: what follows is of it */
 	enum verdict_id id;

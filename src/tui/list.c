@@ -344,6 +344,8 @@ static void find_again(struct tui_state *s, struct place *at)
 		at->cursor = running;
 		return;
 	}
+	if (s->view == VIEW_HISTORY && !at->cursor) /* the newest, whichever that is */
+		return;
 	if (!at->key) {
 		if (!at->cursor)
 			at->cursor = first_place(s);

@@ -229,6 +229,23 @@ static double cpu_since(const struct snap_look *before, const struct snap_look *
 	return ratio > 1 ? 1 : ratio;
 }
 
+double picture_turn(const struct snap_loop *l)
+{
+	if (l->have_run)
+		return l->run.have_end_time ? l->run.end_time : 0;
+	return l->info.is_uvloop && l->info.have_uv_time && l->have_held ? l->info.uv_time : 0;
+}
+
+/* The callback of the full look: uvloop's handles are not known, its turns are told apart alone. */
+static bool same_callback(const struct snap_loop *l, const struct snap_look *look)
+{
+	double turn = picture_turn(l);
+
+	if (!look->in_callbacks || memcmp(&look->end_time, &turn, sizeof(turn)) != 0)
+		return false;
+	return !l->have_run || (look->handle == l->run.handle && look->index == l->run.index);
+}
+
 static void pulse_of(const struct snapshot *s, const struct snap_loop *l, struct pulse_loop *p)
 {
 	const struct snap_look *before, *last = last_look(s, l->run.loop, &before);
@@ -246,9 +263,7 @@ static void pulse_of(const struct snapshot *s, const struct snap_loop *l, struct
 	p->held_ns = p->held_ns < 0 ? 0 : p->held_ns;
 	if (last->in_callbacks && last->ntodo > 0 && last->index < last->ntodo)
 		p->left = last->ntodo - last->index - 1;
-	p->same = last->in_callbacks && last->handle == l->run.handle &&
-		  last->index == l->run.index &&
-		  memcmp(&last->end_time, &l->run.end_time, sizeof(last->end_time)) == 0;
+	p->same = same_callback(l, last);
 }
 
 void pulse_make(const struct snapshot *view, struct pulse *ret)

@@ -88,7 +88,11 @@ struct pulse {
 	struct pulse_loop loops[PULSE_LOOPS];
 };
 
-/* From the last look at each loop of a view. picture: what is shown, or NULL. */
+/* When the turn that a full look shows began: select returned, or libuv took its time. 0 unknown.
+ */
+double picture_turn(const struct snap_loop *l);
+
+/* From the last look at each loop of a view. */
 void pulse_make(const struct snapshot *view, struct pulse *ret);
 
 #endif

@@ -280,24 +280,29 @@ static const struct snap_look *newest(const struct snapshot *view, uint64_t loop
 }
 
 /* A hold that the picture does not show, or that it shows in other code than it is in now. */
+static bool loop_has_news(const struct snap_loop *l, const struct snap_look *look,
+			  int64_t threshold_ns)
+{
+	double turn = picture_turn(l);
+	bool held, shown;
+
+	if (!look || !look->found || l->own_clock)
+		return false;
+	held = look->end_time > 0 &&
+	       (int64_t)look->clock_ns - aio_ns(look->end_time) >= threshold_ns;
+	shown = turn > 0 && l->have_held && l->held_ns >= threshold_ns;
+	if (held != shown)
+		return true;
+	return held &&
+	       (look->end_time > turn + 1e-6 || (l->have_run && look->handle != l->run.handle));
+}
+
 static bool has_news(const struct snapshot *view, int64_t threshold_ns)
 {
-	for (size_t i = 0; i < view->n_loops; i++) {
-		const struct snap_loop *l = &view->loops[i];
-		const struct snap_look *look = newest(view, l->run.loop);
-		bool held, shown;
-
-		if (!look || !look->found)
-			continue;
-		held = look->end_time > 0 &&
-		       (int64_t)look->clock_ns - aio_ns(look->end_time) >= threshold_ns;
-		shown = l->run.have_end_time && l->have_held && l->held_ns >= threshold_ns;
-		if (held != shown)
+	for (size_t i = 0; i < view->n_loops; i++)
+		if (loop_has_news(&view->loops[i], newest(view, view->loops[i].run.loop),
+				  threshold_ns))
 			return true;
-		if (held &&
-		    (look->handle != l->run.handle || (look->end_time > l->run.end_time + 1e-6)))
-			return true;
-	}
 	return false;
 }
 
