@@ -28,6 +28,9 @@ struct tui_options {
 	enum tui_theme theme;
 };
 
+/* False where it was built without (configure --without-tui). */
+bool tui_is_built(void);
+
 /*
  * Runs until the user ends it. *status is that of the process: 0, or 128 and the number of the
  * signal that ended it. False: there is no terminal that it could run on, or it was built without.

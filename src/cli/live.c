@@ -85,7 +85,7 @@ int command_live(const struct options *o)
 	struct error err;
 	int status;
 
-	if (o->live && o->n_targets && (o->dump_only || !isatty(STDOUT_FILENO)))
+	if (o->live && o->n_targets && (o->dump_only || !isatty(STDOUT_FILENO) || !tui_is_built()))
 		return command_dump(o);
 	status = refuse();
 	if (!status && !culprits_load(o->culprits, &err))

@@ -175,6 +175,26 @@ static void panel_line(struct grid *g, unsigned x, unsigned *y, unsigned end, co
 	(*y)++;
 }
 
+/* Wrapped at words. */
+static void panel_text(struct grid *g, unsigned x, unsigned *y, unsigned end, const char *label,
+		       const char *text)
+{
+	size_t room = g->cols > x + 10 ? g->cols - x - 10 : 1;
+
+	while (*text) {
+		cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+		do {
+			size_t len = strcspn(text, " ");
+
+			strbuf_addf(&line, "%s%.*s", line.len ? " " : "", (int)len, text);
+			text += len + strspn(text + len, " ");
+		} while (*text && utf8_width(line.data) + strcspn(text, " ") + 1 <= room);
+		panel_line(g, x, y, end, label, line.data);
+		label = "";
+	}
+}
+
 static void panel_thread(const struct tui_state *s, struct grid *g, unsigned x, unsigned *y,
 			 unsigned end, uint32_t loop)
 {
@@ -244,7 +264,7 @@ static void panel(const struct tui_state *s, struct grid *g)
 	panel_loop(s, g, x + 2, &y, end, loop);
 	v = picture_verdict(tui_picture(s), loop);
 	for (size_t i = 0; i < v->n_evidence; i++)
-		panel_line(g, x + 2, &y, end, i ? "" : "because", v->evidence[i].fact);
+		panel_text(g, x + 2, &y, end, i ? "" : "because", v->evidence[i].fact);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------

@@ -276,22 +276,38 @@ static bool is_held(const struct verdict *v)
 /* ---- of a loop that is well: what its tasks wait for -------------------------------------------
  */
 
-static void oldest_line(struct head *h, const struct tui_state *s, uint32_t loop)
+static void summarise(struct tui_state *s, uint32_t loop)
+{
+	const struct picture *p = tui_picture(s);
+	struct summary *sum = &s->summary;
+
+	if (sum->number && sum->number == p->number && sum->of == tui_target(s) &&
+	    sum->loop == loop)
+		return;
+	*sum = (struct summary){p->number, tui_target(s), loop, {0}, SNAP_NONE};
+	for (uint32_t i = 0; i < p->snap.n_tasks; i++) {
+		const struct snap_task *t = &p->snap.tasks[i];
+
+		if (t->loop != loop)
+			continue;
+		sum->states[t->state & 3]++;
+		if (t->have_age &&
+		    (sum->oldest == SNAP_NONE || t->age_ns > p->snap.tasks[sum->oldest].age_ns))
+			sum->oldest = i;
+	}
+}
+
+static void oldest_line(struct head *h, const struct tui_state *s)
 {
 	const struct snapshot *snap = &tui_picture(s)->snap;
-	const struct snap_task *oldest = NULL;
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 	struct await_rows rows = AWAIT_ROWS_INIT;
+	const struct snap_task *oldest;
 	const struct snap_frame *f;
 
-	for (size_t i = 0; i < snap->n_tasks; i++) {
-		const struct snap_task *t = &snap->tasks[i];
-
-		if (t->loop == loop && t->have_age && (!oldest || t->age_ns > oldest->age_ns))
-			oldest = t;
-	}
-	if (!oldest)
+	if (s->summary.oldest >= snap->n_tasks)
 		return;
+	oldest = &snap->tasks[s->summary.oldest];
 	strbuf_addstr(&line, oldest->name);
 	strbuf_addstr(&line, oldest->age_is_lower ? "  waits >= " : "  waits ");
 	format_age(&line, oldest->age_ns);
@@ -304,21 +320,12 @@ static void oldest_line(struct head *h, const struct tui_state *s, uint32_t loop
 	await_rows_deinit(&rows);
 }
 
-static void count_states(const struct snapshot *snap, uint32_t loop, uint32_t n[4])
-{
-	for (size_t i = 0; i < snap->n_tasks; i++)
-		if (snap->tasks[i].loop == loop)
-			n[snap->tasks[i].state & 3]++;
-}
-
 static void tasks_line(struct head *h, const struct tui_state *s, uint32_t loop)
 {
-	const struct snapshot *snap = &tui_picture(s)->snap;
-	const struct snap_loop *l = &snap->loops[loop];
+	const struct snap_loop *l = &tui_picture(s)->snap.loops[loop];
+	const uint32_t *n = s->summary.states;
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
-	uint32_t n[4] = {0};
 
-	count_states(snap, loop, n);
 	strbuf_addf(&line, "%u: %u wait", l->tasks, n[SNAP_TASK_PENDING]);
 	if (n[SNAP_TASK_READY])
 		strbuf_addf(&line, ", %u ready", n[SNAP_TASK_READY]);
@@ -385,7 +392,7 @@ static void other_lines(struct head *h, const struct tui_state *s, const struct 
 	labelled(h, s, r, suffering, 1);
 	if (loop != SNAP_NONE && (v->id == VERDICT_HEALTHY || v->id == VERDICT_BUSY)) {
 		tasks_line(h, s, loop);
-		oldest_line(h, s, loop);
+		oldest_line(h, s);
 	}
 	advice(h, s, v);
 }
@@ -553,6 +560,7 @@ void head_build(struct tui_state *s)
 		without_picture(h, s);
 		return;
 	}
+	summarise(s, loop);
 	title_left(h, tui_picture(s)->snap.process);
 	title_right(h, s, loop);
 	verdict_line(h, s, loop);

@@ -421,6 +421,11 @@ static void end(struct run *r)
 	close(r->signals);
 }
 
+bool tui_is_built(void)
+{
+	return true;
+}
+
 bool tui_run(const struct tui_options *options, int *status, struct error *err)
 {
 	struct run r = {.o = options, .wake = -1, .signals = -1};

@@ -254,14 +254,19 @@ static void watch_children(struct tui_state *s, const struct snapshot *snap)
 	}
 }
 
-static void take_picture(struct tui_state *s, const struct tui_event *e)
+/* True when what it shows of tasks and threads is new, and not only the verdict on them. */
+static bool take_picture(struct tui_state *s, const struct tui_event *e)
 {
 	struct watched *w = e->target < s->n_targets ? s->targets[e->target] : NULL;
+	bool same;
 
 	if (!w) {
 		picture_unref(e->picture);
-		return;
+		return false;
 	}
+	/* of several loops another one may be the worst now */
+	same = w->shown && w->shown->base && w->shown->base == e->picture->base &&
+	       watched_loop(w, w->shown) == watched_loop(w, e->picture);
 	picture_unref(w->latest);
 	w->latest = e->picture;
 	history_picture(&w->history, w->latest);
@@ -271,6 +276,13 @@ static void take_picture(struct tui_state *s, const struct tui_event *e)
 	}
 	if (s->children && e->target == 0)
 		watch_children(s, &w->latest->snap);
+	return !same;
+}
+
+/* The stack has marks of the verdict; what is shown of all tasks takes a while to be made. */
+static bool is_of_verdict(enum view view)
+{
+	return view != VIEW_TASKS && view != VIEW_GROUPS && view != VIEW_MEMBERS;
 }
 
 static void take_pulse(struct tui_state *s, const struct tui_event *e)
@@ -327,6 +339,8 @@ static bool in_sight(const struct tui_state *s, const struct tui_event *e)
 /* True when the rows of the view are to be made anew. */
 static bool apply(struct tui_state *s, const struct tui_event *e)
 {
+	bool stale;
+
 	switch (e->kind) {
 	case EVENT_KEY:
 		return tui_key(s, e->code);
@@ -335,8 +349,8 @@ static bool apply(struct tui_state *s, const struct tui_event *e)
 		s->rows = e->rows;
 		return true;
 	case EVENT_PICTURE:
-		take_picture(s, e);
-		return in_sight(s, e) && (!s->paused || !s->list.n);
+		stale = take_picture(s, e) || is_of_verdict(s->view) || !s->list.n;
+		return stale && in_sight(s, e) && (!s->paused || !s->list.n);
 	case EVENT_PULSE:
 		take_pulse(s, e);
 		return in_sight(s, e) && s->view == VIEW_HISTORY && !s->paused;

@@ -147,6 +147,13 @@ struct screen_layout {
 	bool spark, panel;
 };
 
+/* What the head says of all tasks of a loop; counted once for a full look. */
+struct summary {
+	uint64_t number; /* of the full look, 0: none */
+	const struct watched *of;
+	uint32_t loop, states[4], oldest; /* oldest: a task, SNAP_NONE */
+};
+
 struct tui_state {
 	unsigned cols, rows;
 	bool ascii;
@@ -166,6 +173,7 @@ struct tui_state {
 	uint64_t subject; /* of DETAIL and MEMBERS: a task; of THREAD its tid; of STALL its turn */
 	struct list list;
 	struct head head;
+	struct summary summary;
 	struct screen_layout layout;
 
 	enum prompt prompt;
