@@ -303,6 +303,7 @@ static void foot(const struct tui_state *s, struct grid *g)
 {
 	struct foot f = {g, s->layout.foot_y};
 
+	grid_fill(g, 0, f.y, g->cols, STYLE_PLAIN, ' ', ' '); /* over what has no room */
 	if (s->prompt != PROMPT_NONE)
 		prompt(s, g, f.y);
 	else if (s->message[0])
@@ -400,7 +401,7 @@ void tui_draw(const struct tui_state *s, struct grid *g)
 		head(s, g);
 	if (s->layout.spark)
 		lateness(s, g, s->layout.spark_y);
-	if (s->view < VIEW_TABS && s->layout.tabs_y < g->rows)
+	if (s->view < VIEW_TABS && s->layout.tabs_y < s->layout.foot_y)
 		tabs(s, g);
 	body(s, g);
 	if (s->layout.panel)

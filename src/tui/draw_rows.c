@@ -8,6 +8,8 @@
 
 #include "stallscope/utf8.h"
 
+#define PLACE_MOST 60u /* columns of a place in a stack */
+
 /* Where the next column goes. */
 struct pen {
 	const struct tui_state *s;
@@ -91,7 +93,7 @@ static void draw_frame(struct pen *p, const struct row *row)
 	const struct snap_code *c = snap_code_of(&picture->snap, f);
 	const struct verdict *v = picture_verdict(picture, tui_loop(p->s));
 	cleanup_strbuf struct strbuf place = STRBUF_INIT, note = STRBUF_INIT;
-	unsigned notes = p->end >= 76 ? 20 : 6;
+	unsigned notes = p->end >= 76 ? 20 : 6, room;
 
 	p->style = c->own ? STYLE_OWN : STYLE_PLAIN;
 	column(p, c->qualname, frame_name(p->end));
@@ -102,7 +104,9 @@ static void draw_frame(struct pen *p, const struct row *row)
 		strbuf_addstr(&note, "  <- here");
 	if (p->s->paths)
 		notes = 0;
-	column_end(p, place.data, rest(p) > notes ? rest(p) - notes - 1 : rest(p));
+	room = rest(p) > notes ? rest(p) - notes - 1 : rest(p);
+	/* the notes stay near what they are on */
+	column_end(p, place.data, !p->s->paths && room > PLACE_MOST ? PLACE_MOST : room);
 	if (notes)
 		column(p, note.data, notes);
 }

@@ -48,9 +48,6 @@ static void move_by(struct tui_state *s, int lines)
 	at->key = s->list.n ? list_key(s, &s->list.v[i]) : 0;
 	s->follow = false;
 	s->chosen = true;
-	/* the heads above the first line are seen again with it */
-	if (!i || (i == 1 && s->list.v[0].head))
-		at->top = 0;
 }
 
 static void move_to(struct tui_state *s, size_t i)

@@ -142,12 +142,24 @@ static int by_column(const struct survey_row *a, const struct survey_row *b, uns
 	}
 }
 
-static void list_picker(struct tui_state *s)
+/* Why some cannot be read: one reason is enough, it is the same for all as a rule. */
+static void add_reason(struct tui_state *s, const struct survey_row *row)
 {
-	for (uint32_t i = 0; i < s->n_survey; i++)
-		list_add(&s->list, ROW_PROCESS, i);
-	for (size_t i = 1; i < s->list.n; i++) /* few rows, and nearly in order */
-		for (size_t k = i; k > 0; k--) {
+	size_t from = s->list.n;
+
+	list_add_head(&s->list, "");
+	list_add_wrapped(&s->list, STYLE_WARN, " ", row->problem, s->cols);
+	list_add_wrapped(&s->list, STYLE_WARN, " ", row->hint, s->cols);
+	list_add_head(&s->list, "");
+	for (size_t i = from; i < s->list.n; i++)
+		s->list.v[i].head = true;
+}
+
+/* Rows from first on: they are few, and nearly in order. */
+static void sort_processes(struct tui_state *s, size_t first)
+{
+	for (size_t i = first + 1; i < s->list.n; i++)
+		for (size_t k = i; k > first; k--) {
 			struct row *a = &s->list.v[k - 1], *b = &s->list.v[k];
 			int order = by_column(&s->survey[a->index], &s->survey[b->index],
 					      s->sort[VIEW_PICKER]);
@@ -158,17 +170,30 @@ static void list_picker(struct tui_state *s)
 			*a = *b;
 			*b = swap;
 		}
-	if (!s->list.n)
+}
+
+/* Where nothing can be read the reason comes first: it is what there is to read. */
+static void list_picker(struct tui_state *s)
+{
+	const struct survey_row *reason = NULL;
+	bool none_readable = true;
+	size_t first;
+
+	for (size_t i = 0; i < s->n_survey; i++) {
+		none_readable = none_readable && !s->survey[i].readable;
+		reason = s->survey[i].hint[0] ? &s->survey[i] : reason;
+	}
+	if (reason && none_readable)
+		add_reason(s, reason);
+	first = s->list.n;
+	for (uint32_t i = 0; i < s->n_survey; i++)
+		list_add(&s->list, ROW_PROCESS, i);
+	sort_processes(s, first);
+	if (!s->n_survey)
 		list_add_text(&s->list, STYLE_DIM,
 			      s->surveyed ? "  no Python process found" : "  looking ...");
-	for (size_t i = 0; i < s->n_survey; i++)
-		if (s->survey[i]
-			    .hint[0]) { /* one reason is enough: it is the same for all as a rule */
-			list_add_head(&s->list, "");
-			list_add_wrapped(&s->list, STYLE_DIM, " ", s->survey[i].problem, s->cols);
-			list_add_wrapped(&s->list, STYLE_DIM, " ", s->survey[i].hint, s->cols);
-			break;
-		}
+	if (reason && !none_readable)
+		add_reason(s, reason);
 }
 
 /* Who holds the loops of most of them: one line of code may be behind all of it. */
@@ -360,6 +385,14 @@ static void find_again(struct tui_state *s, struct place *at)
 		}
 }
 
+static bool only_heads(const struct list *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!list->v[i].head)
+			return false;
+	return true;
+}
+
 void list_place(struct tui_state *s)
 {
 	struct place *at = &s->places[s->view];
@@ -374,6 +407,8 @@ void list_place(struct tui_state *s)
 		at->cursor--;
 	if (at->top > at->cursor)
 		at->top = at->cursor;
+	if (at->cursor < rows && only_heads(&s->list, at->cursor))
+		at->top = 0; /* what stands above the first line is seen with it */
 	if (rows && at->cursor >= at->top + rows)
 		at->top = at->cursor - rows + 1;
 	if (at->top + rows > s->list.n)
