@@ -326,7 +326,10 @@ static void tasks_line(struct head *h, const struct tui_state *s, uint32_t loop)
 	const uint32_t *n = s->summary.states;
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
-	strbuf_addf(&line, "%u: %u wait", l->tasks, n[SNAP_TASK_PENDING]);
+	strbuf_addf(&line, "%u: ", l->tasks);
+	if (tui_picture(s)->brief)
+		strbuf_addf(&line, "of those that were read ");
+	strbuf_addf(&line, "%u wait", n[SNAP_TASK_PENDING]);
 	if (n[SNAP_TASK_READY])
 		strbuf_addf(&line, ", %u ready", n[SNAP_TASK_READY]);
 	if (n[SNAP_TASK_RUNNING])
@@ -493,6 +496,8 @@ static void add_state(struct strbuf *out, const struct tui_state *s, const struc
 		strbuf_addf(out, "GONE, seen %s ago", text.data);
 	else if (s->paused)
 		strbuf_addf(out, "PAUSED %s ago", text.data);
+	else if (w->shown->brief)
+		strbuf_addf(out, "live, %zu tasks read (r: all)", w->shown->snap.n_tasks);
 	else if (age > fresh_ns)
 		strbuf_addf(out, "live, tasks %s old", text.data);
 	else

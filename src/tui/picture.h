@@ -36,6 +36,7 @@ struct picture {
 	struct snapshot snap;
 	struct diagnosis *d;
 	uint64_t number; /* of the full look, from 1 */
+	bool brief;	 /* only some of the tasks were read, as all would have cost too much */
 };
 
 /* argument: a pid, or the path of a core. */

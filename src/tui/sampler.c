@@ -29,6 +29,8 @@
  */
 #define BUDGET_RATIO 0.008
 #define BUDGET_MOST  (400 * MS)
+#define BRIEF_TASKS  1000u /* of a look at what holds a loop, where one at all tasks is too dear */
+#define DEAR_NS	     (20 * MS)
 #define REFRESH_NS   SECOND /* not more often without a reason */
 #define REASON_NS    (50 * MS)
 
@@ -53,8 +55,9 @@ struct sampler {
 	struct snapshot view; /* of base, with looks that go on */
 	struct diagnosis *d;
 	uint64_t number, seed;
+	bool brief; /* base is */
 	int64_t budget_ns, earned_at_ns, taken_at_ns, judged_at_ns;
-	int64_t look_cost_ns, judge_cost_ns, kernel_at_ns, overloaded_at_ns;
+	int64_t look_cost_ns, brief_cost_ns, judge_cost_ns, kernel_at_ns, overloaded_at_ns;
 	struct snap_kernel kernel_before;
 };
 
@@ -144,6 +147,7 @@ static void publish_picture(struct sampler *s)
 	p = picture_new(s->base, &s->view, s->d);
 	s->d = NULL;
 	p->number = s->number;
+	p->brief = s->brief;
 	hand_over(s, p);
 }
 
@@ -172,12 +176,13 @@ static int64_t threshold(struct sampler *s)
 
 static void earn(struct sampler *s)
 {
-	int64_t t = now();
+	int64_t t = now(), most;
 
 	s->budget_ns += (int64_t)((double)(t - s->earned_at_ns) * BUDGET_RATIO);
 	s->earned_at_ns = t;
-	if (s->budget_ns > BUDGET_MOST)
-		s->budget_ns = BUDGET_MOST;
+	most = 2 * s->look_cost_ns > BUDGET_MOST ? 2 * s->look_cost_ns : BUDGET_MOST;
+	if (s->budget_ns > most)
+		s->budget_ns = most;
 }
 
 static bool can_pay(struct sampler *s, int64_t cost_ns, bool reason)
@@ -234,11 +239,20 @@ static void judge(struct sampler *s)
 	s->judged_at_ns = now();
 }
 
-/* A second, light look belongs to the full one: it tells for how long tasks have waited. */
-static bool full_look(struct sampler *s, struct error *err)
+/* Of a brief look the tasks were not counted by reading them: the counters of light looks tell. */
+static void count_tasks(struct snapshot *view)
 {
-	struct snapshot_options options = {.max_tasks = s->max_tasks};
-	int64_t begin = now_of(CLOCK_THREAD_CPUTIME_ID);
+	for (size_t i = 0; i < view->n_loops; i++)
+		if (view->loops[i].growth.tasks_last > (int64_t)view->loops[i].tasks &&
+		    view->loops[i].growth.tasks_last <= (int64_t)SNAP_MAX_TASKS)
+			view->loops[i].tasks = (uint32_t)view->loops[i].growth.tasks_last;
+}
+
+/* A second, light look belongs to the full one: it tells for how long tasks have waited. */
+static bool take_look(struct sampler *s, bool brief, struct error *err)
+{
+	struct snapshot_options options = {.max_tasks = brief ? BRIEF_TASKS : s->max_tasks};
+	int64_t begin = now_of(CLOCK_THREAD_CPUTIME_ID), cost;
 	struct snapshot *snap;
 
 	if (s->base) {
@@ -256,13 +270,20 @@ static bool full_look(struct sampler *s, struct error *err)
 	s->base = base_new(s->target, snap);
 	picture_view_init(&s->view, snap);
 	s->number++;
+	s->brief = brief;
 	s->taken_at_ns = now();
 	if (!light_look(s, err))
 		return false;
 	snapshot_ages(&s->view);
+	if (brief)
+		count_tasks(&s->view);
 	judge(s);
-	s->look_cost_ns = now_of(CLOCK_THREAD_CPUTIME_ID) - begin;
-	s->budget_ns -= s->look_cost_ns;
+	cost = now_of(CLOCK_THREAD_CPUTIME_ID) - begin;
+	s->budget_ns -= cost;
+	if (brief)
+		s->brief_cost_ns = cost;
+	else
+		s->look_cost_ns = cost;
 	publish_pulse(s);
 	publish_picture(s);
 	return true;
@@ -313,8 +334,22 @@ static bool wants_refresh(struct sampler *s)
 	       can_pay(s, s->look_cost_ns + s->judge_cost_ns, false);
 }
 
-static bool wants_full(struct sampler *s)
+enum wish { WISH_NOTHING, WISH_BRIEF, WISH_FULL };
+
+/* A look at what holds the loop, of all tasks where that can be paid. */
+static enum wish wish_for_reason(struct sampler *s)
 {
+	if (now() - s->taken_at_ns < REASON_NS)
+		return WISH_NOTHING;
+	if (can_pay(s, s->look_cost_ns, true))
+		return WISH_FULL;
+	return s->look_cost_ns > DEAR_NS && can_pay(s, s->brief_cost_ns, true) ? WISH_BRIEF
+									       : WISH_NOTHING;
+}
+
+static enum wish wish(struct sampler *s)
+{
+	enum wish wish = WISH_NOTHING;
 	bool asked;
 
 	pthread_mutex_lock(&s->lock);
@@ -322,11 +357,10 @@ static bool wants_full(struct sampler *s)
 	s->refresh = false;
 	pthread_mutex_unlock(&s->lock);
 	if (asked)
-		return true;
-	if (has_news(&s->view, threshold(s)) && now() - s->taken_at_ns >= REASON_NS &&
-	    can_pay(s, s->look_cost_ns, true))
-		return true;
-	return wants_refresh(s);
+		return WISH_FULL;
+	if (has_news(&s->view, threshold(s)))
+		wish = wish_for_reason(s);
+	return wish == WISH_NOTHING && wants_refresh(s) ? WISH_FULL : wish;
 }
 
 /* ---- the thread --------------------------------------------------------------------------------
@@ -386,10 +420,13 @@ static void judge_again(struct sampler *s)
 static bool look_on(struct sampler *s, struct error *err)
 {
 	while (pause_for(s, step_of(s))) {
+		enum wish w;
+
 		if (!light_look(s, err))
 			return false;
-		if (wants_full(s)) {
-			if (!full_look(s, err))
+		w = wish(s);
+		if (w != WISH_NOTHING) {
+			if (!take_look(s, w == WISH_BRIEF, err))
 				return false;
 			continue;
 		}
@@ -461,7 +498,7 @@ static bool watch(struct sampler *s, bool again)
 		return false;
 	}
 	publish_life(s, LIFE_LIVE, again ? "the process became another program" : "");
-	if (full_look(s, &err) && look_on(s, &err))
+	if (take_look(s, false, &err) && look_on(s, &err))
 		return false;
 	gone = !source_alive(s->target->src);
 	if (gone)
