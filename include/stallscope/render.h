@@ -150,6 +150,11 @@ static inline const char *text_thread_name(const struct snap_thread *thread)
 	return snap_thread_name(thread);
 }
 
+/* "_hashlib.so", with the offset where the function is not known; and whether it only calls others.
+ */
+void native_place(const struct snap_native_frame *f, struct strbuf *out);
+bool native_is_glue(const struct snap_native_frame *f);
+
 /* "14 m": whole units, cut and not rounded, so that a lower bound stays one. */
 void format_age(struct strbuf *out, int64_t ns);
 

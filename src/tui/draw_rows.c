@@ -111,6 +111,19 @@ static void draw_frame(struct pen *p, const struct row *row)
 		column(p, note.data, notes);
 }
 
+static void draw_native(struct pen *p, const struct row *row)
+{
+	const struct snap_native_frame *f = &tui_picture(p->s)->snap.natives[row->index];
+	cleanup_strbuf struct strbuf place = STRBUF_INIT;
+
+	p->style = STYLE_DIM;
+	column(p, f->function ? f->function : "?", frame_name(p->end));
+	native_place(f, &place);
+	if (f->inlined)
+		strbuf_addstr(&place, "  (inlined)");
+	column(p, place.data, rest(p));
+}
+
 /* ---- tasks -------------------------------------------------------------------------------------
  */
 
@@ -436,6 +449,9 @@ void draw_row(const struct tui_state *s, struct grid *g, unsigned y, unsigned wi
 		break;
 	case ROW_FRAME:
 		draw_frame(&p, row);
+		break;
+	case ROW_NATIVE:
+		draw_native(&p, row);
 		break;
 	case ROW_TASK:
 		draw_task(&p, row, &rows);

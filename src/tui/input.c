@@ -45,6 +45,7 @@ static void move_by(struct tui_state *s, int lines)
 		i = next;
 	}
 	at->cursor = i;
+	at->moved = true;
 	at->key = s->list.n ? list_key(s, &s->list.v[i]) : 0;
 	s->follow = false;
 	s->chosen = true;
@@ -55,6 +56,7 @@ static void move_to(struct tui_state *s, size_t i)
 	struct place *at = here(s);
 
 	at->cursor = i < s->list.n ? i : s->list.n ? s->list.n - 1 : 0;
+	at->moved = i > 0;
 	at->key = s->list.n ? list_key(s, &s->list.v[at->cursor]) : 0;
 	s->follow = false;
 	s->chosen = true;
@@ -153,6 +155,8 @@ static void open_row(struct tui_state *s, const struct row *row)
 			if (v->culprit.task != SNAP_NONE)
 				open_task(s, v->culprit.task);
 		}
+		break;
+	case ROW_NATIVE:
 		break;
 	case ROW_TEXT:
 		if (s->view == VIEW_DETAIL && row->index)
@@ -421,6 +425,19 @@ static void clear(struct tui_state *s)
 	s->filter_is_term = false;
 }
 
+/* Registers and stacks of C can only be had of a thread that stands: said, as it is the one stop.
+ */
+static void switch_native(struct tui_state *s)
+{
+	s->native = !s->native;
+	tui_effect(s, EFFECT_NATIVE, s->native, "");
+	tui_effect(s, EFFECT_REFRESH, 0, "");
+	tui_say(s, s->native
+			   ? "functions of C: each look stops a held thread that cannot notice it, "
+			     "for 0.1 ms"
+			   : "functions of C off: nothing is stopped");
+}
+
 /* Keys that move, search, and open. */
 static bool move_action(struct tui_state *s, enum action action)
 {
@@ -449,7 +466,10 @@ static bool move_action(struct tui_state *s, enum action action)
 		begin_prompt(s, PROMPT_SEARCH);
 		break;
 	case ACTION_NEXT_MATCH:
-		search_on(s, 1, false);
+		if (s->search.len)
+			search_on(s, 1, false);
+		else
+			switch_native(s);
 		break;
 	case ACTION_PREVIOUS_MATCH:
 		search_on(s, -1, false);

@@ -318,6 +318,8 @@ uint64_t list_key(const struct tui_state *s, const struct row *row)
 		return s->list.holders[row->index].fingerprint;
 	case ROW_PROCESS:
 		return (uint64_t)s->survey[row->index].pid;
+	case ROW_NATIVE:
+		return snap->natives[row->index].address;
 	case ROW_WORKER:
 	case ROW_TEXT:
 		break;
@@ -369,8 +371,11 @@ static void find_again(struct tui_state *s, struct place *at)
 		at->cursor = running;
 		return;
 	}
-	if (s->view == VIEW_HISTORY && !at->cursor) /* the newest, whichever that is */
+	/* the newest stall, or the process in most trouble, whichever that is */
+	if ((s->view == VIEW_HISTORY || s->view == VIEW_PICKER) && !at->moved) {
+		at->cursor = 0;
 		return;
+	}
 	if (!at->key) {
 		if (!at->cursor)
 			at->cursor = first_place(s);

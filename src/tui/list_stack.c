@@ -28,6 +28,21 @@ static void add_thread(struct tui_state *s, uint32_t index, const char *does)
 	add_frames(&s->list, &thread->stack);
 }
 
+/* Functions of C below Python's innermost frame, where they were asked for. */
+static void add_native(struct tui_state *s, const struct snap_thread *thread)
+{
+	const struct snapshot *snap = &tui_picture(s)->snap;
+	const struct snap_native *native = &thread->native;
+
+	if (native->state != SNAP_NATIVE_NONE && native->leaf)
+		list_add_head(&s->list, "native (n)");
+	for (uint32_t i = native->state == SNAP_NATIVE_NONE ? 0 : native->leaf; i-- > 0;)
+		if (!i || !native_is_glue(&snap->natives[native->first + i]))
+			list_add(&s->list, ROW_NATIVE, native->first + i);
+	if (s->native && native->state == SNAP_NATIVE_NONE && snap->native.why)
+		list_add_text(&s->list, STYLE_DIM, "  no functions of C: %s", snap->native.why);
+}
+
 /* What the innermost frame calls, and the system call it is in. */
 static void add_leaf(struct tui_state *s, const struct snap_thread *thread, const struct verdict *v)
 {
@@ -39,6 +54,7 @@ static void add_leaf(struct tui_state *s, const struct snap_thread *thread, cons
 					    ? 22 - strlen(thread->call.names[0])
 					    : 1),
 			      "");
+	add_native(s, thread);
 	if (call)
 		list_add_text(&s->list, STYLE_PLAIN, "  [%s]%*ssystem call, state %c", call,
 			      (int)(strlen(call) < 22 ? 22 - strlen(call) : 1), "",

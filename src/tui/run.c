@@ -82,6 +82,13 @@ static size_t target_of(const struct run *r, const char *argument)
 	return i;
 }
 
+static void set_samplers(struct run *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		sampler_set(r->watchers[i].sampler, r->state.rate, r->state.threshold_ns,
+			    r->state.native);
+}
+
 static void start_watching(struct run *r, const char *argument, bool child)
 {
 	struct sampler_options options = {r->state.rate, r->state.threshold_ns, r->o->max_tasks};
@@ -94,6 +101,7 @@ static void start_watching(struct run *r, const char *argument, bool child)
 	w->argument = mem_alloc(strlen(argument) + 1);
 	strcpy(w->argument, argument);
 	w->sampler = sampler_start(argument, &options, r->wake);
+	set_samplers(r);
 }
 
 static void stop_watching(struct run *r, const char *argument, int64_t until_ns)
@@ -105,12 +113,6 @@ static void stop_watching(struct run *r, const char *argument, int64_t until_ns)
 	sampler_stop(w->sampler, until_ns);
 	free(w->argument);
 	*w = r->watchers[--r->n];
-}
-
-static void set_samplers(struct run *r)
-{
-	for (size_t i = 0; i < r->n; i++)
-		sampler_set(r->watchers[i].sampler, r->state.rate, r->state.threshold_ns);
 }
 
 static void switch_survey(struct run *r, bool on)
@@ -153,6 +155,7 @@ static void do_effect(struct run *r, const struct effect *e)
 			sampler_refresh(r->watchers[i].sampler);
 		break;
 	case EFFECT_RATE:
+	case EFFECT_NATIVE:
 	case EFFECT_THRESHOLD:
 		set_samplers(r);
 		break;

@@ -43,7 +43,7 @@ struct sampler {
 	uint64_t max_tasks;
 
 	/* under the lock */
-	bool stop, refresh, ended;
+	bool stop, refresh, ended, native;
 	int rate;
 	int64_t threshold_ns;
 	struct sampler_news news;
@@ -248,6 +248,40 @@ static void count_tasks(struct snapshot *view)
 			view->loops[i].tasks = (uint32_t)view->loops[i].growth.tasks_last;
 }
 
+static bool wants_native(struct sampler *s)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&s->lock);
+	wanted = s->native;
+	pthread_mutex_unlock(&s->lock);
+	return wanted;
+}
+
+/*
+ * Functions of C: the one thing here that stops a thread, and only one that is held. Behind the
+ * looks, as a stop leaves traces in what they measure; before base is shown to anybody.
+ */
+static void add_native(struct sampler *s)
+{
+	struct snapshot *snap = s->base->snap;
+	struct snapshot_native_options options = {.mode = SNAP_NATIVE_AUTO};
+	bool any = false, *held = mem_zalloc(snap->n_loops + 1, sizeof(*held));
+
+	for (size_t i = 0; i < snap->n_loops && i < s->d->n; i++)
+		any |= held[i] = s->d->loops[i].id == VERDICT_STALLED ||
+				 s->d->loops[i].id == VERDICT_DEADLOCK;
+	options.held = held;
+	if (any) {
+		snapshot_native(s->target->py, snap, &options);
+		s->view.natives = snap->natives;
+		s->view.n_natives = snap->n_natives;
+		s->view.native = snap->native;
+		judge(s);
+	}
+	free(held);
+}
+
 /* A second, light look belongs to the full one: it tells for how long tasks have waited. */
 static bool take_look(struct sampler *s, bool brief, struct error *err)
 {
@@ -278,6 +312,8 @@ static bool take_look(struct sampler *s, bool brief, struct error *err)
 	if (brief)
 		count_tasks(&s->view);
 	judge(s);
+	if (wants_native(s))
+		add_native(s);
 	cost = now_of(CLOCK_THREAD_CPUTIME_ID) - begin;
 	s->budget_ns -= cost;
 	if (brief)
@@ -580,9 +616,10 @@ struct sampler *sampler_start(const char *argument, const struct sampler_options
 	return s;
 }
 
-void sampler_set(struct sampler *s, int rate, int64_t threshold_ns)
+void sampler_set(struct sampler *s, int rate, int64_t threshold_ns, bool native)
 {
 	pthread_mutex_lock(&s->lock);
+	s->native = native;
 	s->rate = rate;
 	s->threshold_ns = threshold_ns;
 	pthread_mutex_unlock(&s->lock);

@@ -46,7 +46,9 @@ void sampler_ask_to_stop(struct sampler *s);
 void sampler_stop(struct sampler *s, int64_t until_ns);
 
 void sampler_fetch(struct sampler *s, struct sampler_news *ret);
-void sampler_set(struct sampler *s, int rate, int64_t threshold_ns);
+
+/* native: functions of C are wanted, for which a held thread is stopped where it cannot notice. */
+void sampler_set(struct sampler *s, int rate, int64_t threshold_ns, bool native);
 void sampler_refresh(struct sampler *s); /* a full look now */
 
 #endif

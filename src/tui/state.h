@@ -59,6 +59,7 @@ struct survey_row {
 enum row_kind {
 	ROW_TEXT,
 	ROW_FRAME,  /* index into frames */
+	ROW_NATIVE, /* into natives */
 	ROW_TASK,   /* into tasks */
 	ROW_GROUP,  /* into list.groups */
 	ROW_THREAD, /* into threads */
@@ -94,6 +95,7 @@ struct list {
 struct place {
 	size_t cursor, top;
 	uint64_t key; /* what the cursor is on, to find it again */
+	bool moved;   /* by hand: until then it stays on the first line of some views */
 };
 
 /* ---- the head --------------------------------------------------------------------------------
@@ -129,6 +131,7 @@ enum effect_kind {
 	EFFECT_SURVEY, /* number: 1 the picker is on, 0 it is off */
 	EFFECT_REFRESH,
 	EFFECT_RATE,	  /* number: looks per second */
+	EFFECT_NATIVE,	  /* number: 1 functions of C are wanted too, 0 they are not */
 	EFFECT_THRESHOLD, /* number: ns */
 	EFFECT_COPY,	  /* text */
 	EFFECT_WRITE,	  /* the picture that is shown */
@@ -181,7 +184,7 @@ struct tui_state {
 	bool filter_is_term;
 	unsigned sort[VIEW_COUNT];
 	bool inverted[VIEW_COUNT];
-	bool paused, tree, paths, follow, evidence, advice;
+	bool paused, tree, paths, follow, evidence, advice, native;
 	struct addrmap folded; /* task id -> 1 */
 	int rate;	       /* looks per second */
 	int64_t threshold_ns;

@@ -218,7 +218,7 @@ def test_target_ends():
 
 
 def test_picker_and_group(blocked):
-    with Target(ORDINARY, "states.py", "idle", 300) as idle, Live() as live:
+    with Target(ORDINARY, "states.py", "idle", 300) as idle, Live(rows=200) as live:
         live.wait(r"%d .*STALLED" % blocked.pid)
         live.wait(r"%d .*HEALTHY" % idle.pid)
         live.press("q")
@@ -290,6 +290,22 @@ def test_exec():
             live.wait(r"STALLED")
             live.press("q")
             assert live.end() == 0
+
+
+def test_native():
+    """Functions of C only where they were asked for, and then the process runs on."""
+    with Target(ORDINARY, "states.py", "json", 300) as target, Live(target.pid) as live:
+        live.wait(r"STALLED")
+        assert "native" not in live.text
+        live.press("n")
+        live.wait(r"functions of C: ")
+        live.wait(r"^ native \(n\)")
+        live.press("n")
+        live.wait(r"nothing is stopped")
+        with open("/proc/%d/status" % target.pid) as status:
+            assert re.search(r"TracerPid:\t0$", status.read(), re.M)
+        live.press("q")
+        assert live.end() == 0
 
 
 def test_core(blocked, tmp_path):

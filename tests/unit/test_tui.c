@@ -352,6 +352,27 @@ static void test_picture_explains(void **state)
 	view_deinit(&v);
 }
 
+/* The cursor stays on the newest until it is moved, and then on what it is on. */
+static void test_newest_stays_on_top(void **state)
+{
+	struct view_world v;
+
+	(void)state;
+	view_init(&v, make_healthy, 80, 24);
+	type(&v, "4");
+	pulse_at(&v, 1000, 200);
+	pulse_at(&v, 2000, 300);
+	assert_int_equal(v.s.places[VIEW_HISTORY].cursor, 0);
+	type(&v, "j");
+	assert_int_equal(v.s.places[VIEW_HISTORY].cursor, 1);
+	pulse_at(&v, 3000, 300);
+	assert_int_equal(v.s.places[VIEW_HISTORY].cursor, 2);
+	type(&v, "g");
+	pulse_at(&v, 4000, 300);
+	assert_int_equal(v.s.places[VIEW_HISTORY].cursor, 0);
+	view_deinit(&v);
+}
+
 static void test_history_is_bounded(void **state)
 {
 	struct view_world v;
@@ -541,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_stall_is_followed),
 		cmocka_unit_test(test_picture_explains),
+		cmocka_unit_test(test_newest_stays_on_top),
 		cmocka_unit_test(test_history_is_bounded),
 		cmocka_unit_test(test_children),
 		cmocka_unit_test(test_group),
