@@ -23,12 +23,24 @@ _stallscope() {
 		--version --help'
 	local view='--pid --threshold --max-tasks --culprits --color --ascii --children --interval
 		--theme --no-mouse --verbose --quiet --version --help'
+	local record='--pid --for --interval --count --threshold --output --tasks --max-tasks
+		--culprits --label --redact --verbose --quiet --version --help'
+	local report='--format --output --ascii --verbose --quiet --version --help'
+	local diff='--for --threshold --format --output --culprits --ascii --verbose --quiet
+		--version --help'
+	local convert='--to --for --threshold --output --culprits --verbose --quiet --version --help'
+	local check='--pid --for --threshold --max-tasks --culprits --verbose --quiet --version --help'
+	local ps='--threshold --format --output --culprits --ascii --verbose --quiet --version --help'
 	local explain='--format --output --culprits --ascii --verbose --quiet --version --help'
 	local doctor='--pid --dump-layout --verbose --quiet --version --help'
 
 	COMPREPLY=()
 	case $prev in
-	-f | --format) words='text json' ;;
+	-f | --format)
+		words='text json'
+		[[ " ${COMP_WORDS[*]} " != *" report "* ]] || words+=' md html'
+		;;
+	--to) words='collapsed speedscope chrome prom otlp-json html' ;;
 	--color | --native) words='auto always never' ;;
 	--theme) words='default mono light dark cb' ;;
 	--interval) words='50ms 100ms 500ms' ;;
@@ -38,9 +50,10 @@ _stallscope() {
 		words='name= coroutine= state= place= waits='
 		;;
 	--for) words='0 200ms 1s 5s' ;;
+	--interval) words='100ms 1s 10s' ;;
 	--threshold) words='50ms 100ms 500ms 1s' ;;
 	-p | --pid) words=$(_stallscope_pids) ;;
-	--label | --max-tasks) return ;;
+	--label | --max-tasks | --count) return ;;
 	-o | --output | --save | --culprits | --dump-layout)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -52,12 +65,17 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|view) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|view|record|report|diff|convert|check|ps) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
 		words=${!command}
 		((COMP_CWORD > 1)) || words+=" $view" # no command yet: it may become either
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur" | sort -u)
+		return
+	fi
+	if [[ $command == report ]]; then
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	fi
 	if [[ $command == explain ]]; then
@@ -67,7 +85,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump view explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump view record report diff convert check ps explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

@@ -54,6 +54,7 @@ struct render_options {
 	const struct render_label *labels;
 	size_t n_labels;
 	const struct task_filter *filter; /* NULL: all tasks */
+	const char *type;		  /* of the JSON line, in a recording; NULL: none */
 };
 
 void render_text(const struct snapshot *snap, const struct diagnosis *d,
@@ -62,6 +63,57 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 /* One JSON object and a newline. False when writing failed (errno set). */
 bool render_json(const struct snapshot *snap, const struct diagnosis *d,
 		 const struct render_options *options, FILE *out);
+
+/* ---- lines of a recording (event.c): one JSON object and a newline each ------------------- */
+
+/* The first line: of what the recording is and how it is taken. */
+void render_hello(const struct snapshot *snap, const struct render_options *options,
+		  double interval_s, struct strbuf *out);
+
+/* A snapshot in a few numbers for each loop. */
+void render_light(const struct snapshot *snap, const struct diagnosis *d, struct strbuf *out);
+
+/*
+ * Events of a stall. The body (who, what, stack) is made of the snapshot that sees it and is kept
+ * as text for the event that is written when it is over.
+ */
+void render_stall_body(const struct snapshot *snap, const struct diagnosis *d,
+		       const struct render_options *options, const struct stall *stall,
+		       struct strbuf *out);
+
+/* How the two clocks of a recording lie to each other, and whose it is. */
+struct event_clock {
+	int64_t wall_minus_clock_ns;
+	int32_t pid;
+};
+
+void render_stall_begin(const struct event_clock *clock, const struct stall *stall,
+			struct strbuf *out);
+void render_stall_end(const struct event_clock *clock, const struct stall *stall,
+		      struct strbuf *out);
+void render_stall(const struct event_clock *clock, const struct stall *stall, struct strbuf *out);
+
+/* The target is gone; the recording ends. clock_ns 0: not known. */
+void render_lost(const struct event_clock *clock, uint64_t clock_ns, const char *reason,
+		 struct strbuf *out);
+
+struct bye {
+	const char *reason; /* "count", "time", "interrupted", "lost" */
+	uint64_t looks, stalls, missed;
+};
+void render_bye(const struct event_clock *clock, uint64_t clock_ns, const struct bye *bye,
+		struct strbuf *out);
+
+/* What one line says of a process: the worst of its loops. Strings are those of the snapshot. */
+struct brief {
+	const char *verdict, *kind; /* kind "": none */
+	double lag_s, held_s;	    /* NAN: unknown */
+	int64_t tasks;		    /* of all loops; -1: no loop runs */
+	size_t loops;
+	const char *function, *file; /* of who is to blame; NULL nobody */
+	int32_t line;
+};
+void brief_of(const struct snapshot *snap, const struct diagnosis *d, struct brief *ret);
 
 /* What `explain` has to say about a name. */
 struct topic {

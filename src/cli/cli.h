@@ -10,10 +10,23 @@
 #define STALLSCOPE_CLI_H
 
 #include "stallscope/render.h"
+#include "stallscope/report.h"
 
-enum command { COMMAND_DUMP, COMMAND_VIEW, COMMAND_EXPLAIN, COMMAND_DOCTOR, COMMAND_COUNT };
+enum command {
+	COMMAND_DUMP,
+	COMMAND_VIEW,
+	COMMAND_RECORD,
+	COMMAND_REPORT,
+	COMMAND_DIFF,
+	COMMAND_CONVERT,
+	COMMAND_CHECK,
+	COMMAND_PS,
+	COMMAND_EXPLAIN,
+	COMMAND_DOCTOR,
+	COMMAND_COUNT
+};
 
-enum format { FORMAT_TEXT, FORMAT_JSON };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_MARKDOWN, FORMAT_HTML };
 enum theme { THEME_DEFAULT, THEME_MONO, THEME_LIGHT, THEME_DARK, THEME_CB };
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
@@ -26,7 +39,12 @@ struct options {
 	const char *targets[TARGETS_MAX]; /* pids or files, as given; the words of a name */
 	size_t n_targets;
 	int64_t for_ns, threshold_ns;
+	bool for_given;
+	int64_t interval_ns;
+	uint64_t count; /* 0: no end */
 	enum format format;
+	bool convert_given;
+	enum convert_format convert;
 	enum color color;
 	enum snap_native_mode native;
 	bool debuginfod;
@@ -39,7 +57,6 @@ struct options {
 	bool children, no_mouse;
 	bool dump_only; /* an option was given that only a one-shot answer has */
 	enum theme theme;
-	int64_t interval_ns;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
 	size_t n_labels;
@@ -58,6 +75,12 @@ bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
 int command_live(const struct options *o);
+int command_record(const struct options *o);
+int command_report(const struct options *o);
+int command_diff(const struct options *o);
+int command_convert(const struct options *o);
+int command_check(const struct options *o);
+int command_ps(const struct options *o);
 int command_explain(const struct options *o);
 int command_doctor(const struct options *o);
 
@@ -90,5 +113,24 @@ struct output {
 bool output_open(const char *path, struct output *ret, struct error *err);
 bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
 void output_abandon(struct output *out);		   /* nothing appears at the path */
+
+/* The text to where the options want it; the exit status. */
+int write_text(const struct options *o, const struct strbuf *text);
+
+/*
+ * A file of lines that grows while it is written (lines.c): a line is there as a whole or not at
+ * all, also when the disk is full. Never over an existing file or through a symbolic link. What is
+ * written survives our own death at once, that of the machine after line_file_close().
+ */
+struct line_file {
+	int fd;
+	bool regular;
+	int64_t size; /* of whole lines, of a regular file */
+	char *path;   /* NULL: standard output */
+};
+
+bool line_file_open(const char *path, struct line_file *ret, struct error *err);
+bool line_file_write(struct line_file *f, const char *text, size_t len, struct error *err);
+bool line_file_close(struct line_file *f, struct error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "look.h"
 #include "stallscope/arena.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/culprits.h"
@@ -21,16 +22,6 @@
 #define RETAKES_MAX  3	      /* full looks at stalls that began while we looked */
 #define NOTE_HOST    "host"
 #define NOTE_LOOKS   "looks"
-
-struct look {
-	struct target *target;
-	const struct options *o;
-	struct snapshot *snap;
-	struct diagnosis *d;
-	FILE *out;
-	struct task_filter filter;
-	struct strbuf host; /* where the target runs or ran; empty: unknown */
-};
 
 static void nap(int64_t ns)
 {
@@ -77,7 +68,7 @@ static size_t terminal_width(FILE *out)
 /* What is not shown is not read, but when it is to be shown from a recording. */
 static size_t columns_of(const struct look *k)
 {
-	return k->o->format == FORMAT_TEXT && !k->o->save ? terminal_width(k->out) : 0;
+	return k->out && k->o->format == FORMAT_TEXT && !k->o->save ? terminal_width(k->out) : 0;
 }
 
 static bool take(struct look *k, struct error *err)
@@ -264,6 +255,69 @@ static void find_host(struct look *k)
 		utf8_add_safe(&k->host, name, strlen(name), 255);
 }
 
+static bool look(struct look *k, struct error *err)
+{
+	if (!take(k, err) || !(source_is_recorded(k->target->src) ? replay(k) : watch(k, err)))
+		return false;
+	/* the others look often, or at processes that nobody named: they stop none */
+	if (k->o->command == COMMAND_DUMP)
+		look_at_native(k);
+	finish(k);
+	return true;
+}
+
+bool look_open_to(FILE *out, struct target *target, const struct options *o, struct look *ret,
+		  struct error *err)
+{
+	*ret = (struct look){.target = target, .o = o, .out = out, .host = STRBUF_INIT};
+	find_host(ret);
+	return look(ret, err);
+}
+
+bool look_open(struct target *target, const struct options *o, struct look *ret, struct error *err)
+{
+	return look_open_to(NULL, target, o, ret, err);
+}
+
+static void forget(struct look *k)
+{
+	task_filter_deinit(&k->filter);
+	diagnosis_destroy(k->d);
+	snapshot_destroy(k->snap);
+	k->filter = (struct task_filter){.matches = NULL};
+	k->d = NULL;
+	k->snap = NULL;
+}
+
+bool look_again(struct look *k, struct error *err)
+{
+	forget(k);
+	source_forget(k->target->src);
+	python_new_look(k->target->py, k->target->src);
+	return look(k, err);
+}
+
+void look_close(struct look *k)
+{
+	forget(k);
+	strbuf_deinit(&k->host);
+}
+
+struct render_options look_rendering(const struct look *k)
+{
+	const struct options *o = k->o;
+
+	return (struct render_options){.width = 80,
+				       .ascii = o->ascii,
+				       .verbose = o->verbose > 0,
+				       .tasks = tasks_of(o),
+				       .threshold_s = (double)o->threshold_ns / 1e9,
+				       .host = k->host.len ? k->host.data : NULL,
+				       .labels = o->labels,
+				       .n_labels = o->n_labels,
+				       .filter = k->filter.matches ? &k->filter : NULL};
+}
+
 static bool use_color(const struct options *o, FILE *out)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -281,18 +335,10 @@ static bool print(const struct look *k)
 	FILE *out = k->out;
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
 	bool ok;
-	struct render_options r = {.width = terminal_width(out),
-				   .color = use_color(o, out),
-				   .ascii = o->ascii,
-				   .verbose = o->verbose > 0,
-				   .tasks = tasks_of(o),
-				   .threshold_s = (double)o->threshold_ns / 1e9,
-				   .host = k->host.len ? k->host.data : NULL,
-				   .labels = o->labels,
-				   .n_labels = o->n_labels};
+	struct render_options r = look_rendering(k);
 
-	if (k->filter.matches)
-		r.filter = &k->filter;
+	r.width = terminal_width(out);
+	r.color = use_color(o, out);
 	if (o->format == FORMAT_JSON) {
 		ok = render_json(k->snap, k->d, &r, out);
 	} else {
@@ -312,7 +358,7 @@ static int status_of(const struct look *k)
 static int dump_one(const struct options *o, const char *argument, FILE *out)
 {
 	struct target target;
-	struct look k = {.target = &target, .o = o, .out = out, .host = STRBUF_INIT};
+	struct look k;
 	struct error err;
 	int status;
 	bool ok;
@@ -321,25 +367,14 @@ static int dump_one(const struct options *o, const char *argument, FILE *out)
 		return report_error(&err);
 	if (o->save)
 		source_pin(target.src);
-	find_host(&k);
-	ok = take(&k, &err);
-	if (ok)
-		ok = source_is_recorded(target.src) ? replay(&k) : watch(&k, &err);
-	if (ok) {
-		look_at_native(&k);
-		finish(&k);
-	}
-	ok = ok && save(&k, &err);
+	ok = look_open_to(out, &target, o, &k, &err) && save(&k, &err);
 	if (ok) {
 		print(&k);
 		status = status_of(&k);
 	} else {
 		status = report_error(&err);
 	}
-	strbuf_deinit(&k.host);
-	task_filter_deinit(&k.filter);
-	diagnosis_destroy(k.d);
-	snapshot_destroy(k.snap);
+	look_close(&k);
 	target_close(&target);
 	return status;
 }

@@ -37,6 +37,18 @@ int main(int argc, char **argv)
 		return command_explain(&options);
 	case COMMAND_VIEW:
 		return command_live(&options);
+	case COMMAND_RECORD:
+		return command_record(&options);
+	case COMMAND_REPORT:
+		return command_report(&options);
+	case COMMAND_DIFF:
+		return command_diff(&options);
+	case COMMAND_CONVERT:
+		return command_convert(&options);
+	case COMMAND_CHECK:
+		return command_check(&options);
+	case COMMAND_PS:
+		return command_ps(&options);
 	case COMMAND_DUMP:
 	case COMMAND_COUNT:
 		break;

@@ -19,10 +19,19 @@
 enum {
 	DUMP = 1 << COMMAND_DUMP,
 	DOCTOR = 1 << COMMAND_DOCTOR,
+	RECORD = 1 << COMMAND_RECORD,
+	REPORT = 1 << COMMAND_REPORT,
+	DIFF = 1 << COMMAND_DIFF,
+	CONVERT = 1 << COMMAND_CONVERT,
+	CHECK = 1 << COMMAND_CHECK,
+	PS = 1 << COMMAND_PS,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
 	VIEW = 1 << COMMAND_VIEW,
-	TARGETS = DUMP | VIEW | DOCTOR,
-	ALL = TARGETS | EXPLAIN
+	LOOKS = DUMP | RECORD | CHECK,
+	READS = DIFF | CONVERT,		      /* recordings, or looks of their own */
+	TELLS = REPORT | DIFF | PS | EXPLAIN, /* they write text */
+	TARGETS = LOOKS | VIEW | DOCTOR,
+	ALL = TARGETS | TELLS | CONVERT
 };
 
 static const struct {
@@ -32,48 +41,67 @@ static const struct {
 			  "one look at processes or cores: who holds the loop"},
 	[COMMAND_VIEW] = {"view", "[PID... | FILE]",
 			  "the live view; over a core or recording what was saved"},
+	[COMMAND_RECORD] = {"record", "PID",
+			    "looks again and again: snapshots and stalls, as JSON Lines"},
+	[COMMAND_REPORT] = {"report", "FILE...",
+			    "recordings added up: who holds loops, for how long"},
+	[COMMAND_DIFF] = {"diff", "A B", "two looks or recordings: what got worse"},
+	[COMMAND_CONVERT] = {"convert", "FILE... | PID...",
+			     "recordings for other tools: profiles, traces, metrics"},
+	[COMMAND_CHECK] = {"check", "PID...", "a monitoring plug-in: one line, 0 to 3"},
+	[COMMAND_PS] = {"ps", "", "all Python processes, and how their loops are"},
 	[COMMAND_EXPLAIN] = {"explain", "[NAME]", "what a verdict or a call means, and what to do"},
 	[COMMAND_DOCTOR] = {"doctor", "[PID | FILE]",
 			    "what would fail here and why, before it matters"},
 };
 
 /* X(id, long name, short name or 0, argument or NULL, commands, help) */
-#define OPTION_LIST(X)                                                                             \
-	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")      \
-	X(FOR, "for", 0, "DUR", DUMP, "how long to look at most (200ms); 0 takes one look")        \
-	X(THRESHOLD, "threshold", 0, "DUR", DUMP | VIEW, "what counts as a stall (100ms)")         \
-	X(FORMAT, "format", 'f', "FORMAT", DUMP | EXPLAIN, "text or json")                         \
-	X(OUTPUT, "output", 'o', "FILE", DUMP | EXPLAIN, "write there instead of standard output") \
-	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")          \
-	X(NATIVE, "native", 0, "WHEN", DUMP,                                                       \
-	  "frames of C: auto (of a held loop that cannot notice), always, never")                  \
-	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                 \
-	  "debug information of C from the servers in DEBUGINFOD_URLS")                            \
-	X(FREEZE, "freeze", 0, NULL, DUMP,                                                         \
-	  "stop the Python threads for some ms, for a picture of one instant")                     \
-	X(LOCALS, "locals", 0, NULL, DUMP,                                                         \
-	  "the variables of the frames shown: they may be secrets")                                \
-	X(REDACT, "redact", 0, NULL, DUMP,                                                         \
-	  "leave out peers, paths, arguments, names and values of variables")                      \
-	X(TASKS, "tasks", 0, "HOW", DUMP, "groups, tree, all or none (text groups, JSON all)")     \
-	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                                \
-	  "tasks by name, coroutine, state, place or waits; may be repeated")                      \
-	X(MAX_TASKS, "max-tasks", 0, "N", DUMP | VIEW, "read at most N tasks (1000000)")           \
-	X(CULPRITS, "culprits", 0, "FILE", DUMP | VIEW | EXPLAIN,                                  \
-	  "more rows for the catalogue, before its own")                                           \
-	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")      \
-	X(LABEL, "label", 0, "KEY=VALUE", DUMP, "copied into machine output; may be repeated")     \
-	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                           \
-	  "write the layout of this interpreter from its debug information")                       \
-	X(COLOR, "color", 0, "WHEN", DUMP | VIEW, "auto, always or never")                         \
-	X(ASCII, "ascii", 0, NULL, DUMP | VIEW | EXPLAIN, "only ASCII characters in text")         \
-	X(CHILDREN, "children", 0, NULL, VIEW, "watch the children of the process too: workers")   \
-	X(INTERVAL, "interval", 0, "DUR", VIEW, "between light looks (100ms)")                     \
-	X(THEME, "theme", 0, "NAME", VIEW, "default, mono, light, dark or cb")                     \
-	X(NO_MOUSE, "no-mouse", 0, NULL, VIEW, "leave the mouse to the terminal")                  \
-	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages")  \
-	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                                \
-	X(VERSION, "version", 0, NULL, ALL, "print the version")                                   \
+#define OPTION_LIST(X)                                                                            \
+	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")     \
+	X(FOR, "for", 0, "DUR", LOOKS | READS,                                                    \
+	  "how long to look at most (200ms); record: how long to record")                         \
+	X(INTERVAL, "interval", 0, "DUR", RECORD | VIEW,                                          \
+	  "from one look to the next (record 1s, view 100ms)")                                    \
+	X(COUNT_OF, "count", 0, "N", RECORD, "end after N looks")                                 \
+	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS | PS | VIEW,                            \
+	  "what counts as a stall (100ms)")                                                       \
+	X(FORMAT, "format", 'f', "FORMAT", DUMP | TELLS,                                          \
+	  "text or json; report also md and html, diff md")                                       \
+	X(TO, "to", 0, "FORMAT", CONVERT,                                                         \
+	  "collapsed, speedscope, chrome, prom, otlp-json or html")                               \
+	X(OUTPUT, "output", 'o', "FILE", DUMP | RECORD | TELLS | CONVERT,                         \
+	  "write there instead of standard output")                                               \
+	X(SAVE, "save", 0, "FILE", DUMP, "also write a sparse core of all that was read")         \
+	X(NATIVE, "native", 0, "WHEN", DUMP,                                                      \
+	  "frames of C: auto (of a held loop that cannot notice), always, never")                 \
+	X(DEBUGINFOD, "debuginfod", 0, NULL, DUMP,                                                \
+	  "debug information of C from the servers in DEBUGINFOD_URLS")                           \
+	X(FREEZE, "freeze", 0, NULL, DUMP,                                                        \
+	  "stop the Python threads for some ms, for a picture of one instant")                    \
+	X(LOCALS, "locals", 0, NULL, DUMP,                                                        \
+	  "the variables of the frames shown: they may be secrets")                               \
+	X(REDACT, "redact", 0, NULL, DUMP | RECORD,                                               \
+	  "leave out peers, paths, arguments, names and values of variables")                     \
+	X(TASKS, "tasks", 0, "HOW", DUMP | RECORD,                                                \
+	  "groups, tree, all or none (text groups, JSON all)")                                    \
+	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                               \
+	  "tasks by name, coroutine, state, place or waits; may be repeated")                     \
+	X(MAX_TASKS, "max-tasks", 0, "N", LOOKS | VIEW, "read at most N tasks (1000000)")         \
+	X(CULPRITS, "culprits", 0, "FILE", LOOKS | READS | PS | EXPLAIN | VIEW,                   \
+	  "more rows for the catalogue, before its own")                                          \
+	X(EXIT_CODE, "exit-code", 0, NULL, DUMP, "exit with 1 when the verdict is unhealthy")     \
+	X(LABEL, "label", 0, "KEY=VALUE", DUMP | RECORD,                                          \
+	  "copied into machine output; may be repeated")                                          \
+	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
+	  "write the layout of this interpreter from its debug information")                      \
+	X(COLOR, "color", 0, "WHEN", DUMP | VIEW, "auto, always or never")                        \
+	X(ASCII, "ascii", 0, NULL, DUMP | TELLS | VIEW, "only ASCII characters in text")          \
+	X(CHILDREN, "children", 0, NULL, VIEW, "watch the children of the process too: workers")  \
+	X(THEME, "theme", 0, "NAME", VIEW, "default, mono, light, dark or cb")                    \
+	X(NO_MOUSE, "no-mouse", 0, NULL, VIEW, "leave the mouse to the terminal")                 \
+	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
+	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
+	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
 	X(HELP, "help", 'h', NULL, ALL, "print this help")
 
 enum option_id {
@@ -241,19 +269,24 @@ static bool add_filter(struct options *o, const char *text)
 	return true;
 }
 
-static bool set_max_tasks(struct options *o, const char *text)
+static bool set_number(const char *text, uint64_t *ret)
 {
 	char *end;
 
 	errno = 0;
-	o->max_tasks = strtoull(text, &end, 10);
-	return isdigit((unsigned char)*text) && !*end && !errno && o->max_tasks > 0;
+	*ret = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && !errno && *ret > 0;
 }
 
-/* Options whose value is one of some words. */
-static bool take_choice(struct options *o, enum option_id id, const char *value)
+/* An option whose value is one of some words. */
+static bool take_word(struct options *o, enum option_id id, const char *value)
 {
-	static const char *const formats[] = {"text", "json"};
+	static const char *const formats[] = {"text", "json", "md", "html"};
+	static const char *const converts[] = {
+#define X(name, word, what) word,
+		CONVERT_LIST(X)
+#undef X
+	};
 	static const char *const colors[] = {"auto", "always", "never"};
 	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
@@ -262,6 +295,8 @@ static bool take_choice(struct options *o, enum option_id id, const char *value)
 
 	if (id == OPT_FORMAT && set_choice(value, formats, ARRAY_SIZE(formats), &choice))
 		o->format = (enum format)choice;
+	else if (id == OPT_TO && set_choice(value, converts, ARRAY_SIZE(converts), &choice))
+		o->convert = (enum convert_format)choice;
 	else if (id == OPT_COLOR && set_choice(value, colors, ARRAY_SIZE(colors), &choice))
 		o->color = (enum color)choice;
 	else if (id == OPT_NATIVE && set_choice(value, natives, ARRAY_SIZE(natives), &choice))
@@ -271,13 +306,19 @@ static bool take_choice(struct options *o, enum option_id id, const char *value)
 	else if (id == OPT_TASKS && set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
 		o->tasks = (enum render_tasks)choice;
 	o->tasks_given |= id == OPT_TASKS;
+	o->convert_given |= id == OPT_TO;
+	if (id == OPT_FORMAT && choice > FORMAT_JSON && o->command != COMMAND_REPORT)
+		return choice == FORMAT_MARKDOWN && o->command == COMMAND_DIFF;
 	return choice >= 0;
 }
 
 static bool set_interval(struct options *o, const char *value)
 {
-	return parse_duration(value, &o->interval_ns) && o->interval_ns >= 10 * MS &&
-	       o->interval_ns <= 1000 * MS;
+	if (!parse_duration(value, &o->interval_ns))
+		return false;
+	if (o->command == COMMAND_RECORD)
+		return o->interval_ns >= MS;
+	return o->interval_ns >= 10 * MS && o->interval_ns <= 1000 * MS;
 }
 
 /* One option; false when its value is wrong. */
@@ -288,15 +329,17 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_PID:
 		return isdigit((unsigned char)*value) && add_target(o, value);
 	case OPT_FOR:
+		o->for_given = true;
 		return parse_duration(value, &o->for_ns);
 	case OPT_THRESHOLD:
 		return parse_duration(value, &o->threshold_ns) && o->threshold_ns > 0;
 	case OPT_FORMAT:
+	case OPT_TO:
 	case OPT_COLOR:
 	case OPT_NATIVE:
 	case OPT_TASKS:
 	case OPT_THEME:
-		return take_choice(o, id, value);
+		return take_word(o, id, value);
 	case OPT_INTERVAL:
 		return set_interval(o, value);
 	case OPT_CHILDREN:
@@ -318,7 +361,9 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_FILTER:
 		return add_filter(o, value);
 	case OPT_MAX_TASKS:
-		return set_max_tasks(o, value);
+		return set_number(value, &o->max_tasks);
+	case OPT_COUNT_OF:
+		return set_number(value, &o->count);
 	case OPT_LABEL:
 		return add_label(o, value);
 	case OPT_DEBUGINFOD:
@@ -446,12 +491,37 @@ static bool fit_together(const struct options *o, int *status)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
 
-	if (!o->n_targets && o->command == COMMAND_DUMP && (!o->live || o->dump_only)) {
+	if (!o->n_targets && (o->command == COMMAND_CHECK ||
+			      (o->command == COMMAND_DUMP && (!o->live || o->dump_only)))) {
 		*status = usage_error("%s", "name a process: stallscope PID");
 		return false;
 	}
 	if (o->children && o->n_targets != 1) {
 		*status = usage_error("--children takes one process, not %zu", o->n_targets);
+		return false;
+	}
+	if (o->n_targets && o->command == COMMAND_PS) {
+		*status = usage_error("%s", "ps lists all processes: name none");
+		return false;
+	}
+	if (o->command == COMMAND_RECORD && (o->n_targets != 1 || !o->output)) {
+		*status = usage_error("%s",
+				      "name one process and a file: stallscope record PID -o FILE "
+				      "(- is standard output)");
+		return false;
+	}
+	if (o->command == COMMAND_REPORT && !o->n_targets) {
+		*status = usage_error("%s", "name a recording: stallscope report FILE...");
+		return false;
+	}
+	if (o->command == COMMAND_DIFF && o->n_targets != 2) {
+		*status = usage_error("%s", "name two looks or recordings: stallscope diff A B");
+		return false;
+	}
+	if (o->command == COMMAND_CONVERT && (!o->n_targets || !o->convert_given)) {
+		*status =
+			usage_error("%s", "name a recording and a format: stallscope convert FILE "
+					  "--to FORMAT");
 		return false;
 	}
 	if (o->save && o->n_targets > 1) {
@@ -491,9 +561,22 @@ static bool utf8_locale(void)
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
+static bool parse_all(int argc, char **argv, const char *word, struct options *o, int *status)
+{
+	if (!parse_options(argc, argv, word, o, status))
+		return false;
+	for (int i = optind; i < argc; i++) {
+		if (add_target(o, argv[i]))
+			continue;
+		*status = too_many(argv[i]);
+		return false;
+	}
+	return fit_together(o, status);
+}
+
 bool options_parse(int argc, char **argv, struct options *ret, int *status)
 {
-	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS, .interval_ns = 100 * MS};
+	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS};
 	const char *word = argc > 1 ? argv[1] : NULL;
 	int command = word ? find_command(word) : -1;
 
@@ -505,16 +588,13 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 	} else {
 		o.live = true;
 	}
-	if (!parse_options(argc, argv, command >= 0 ? word : NULL, &o, status))
-		return false;
-	for (int i = optind; i < argc; i++) {
-		if (add_target(&o, argv[i]))
-			continue;
-		*status = too_many(argv[i]);
+	if (!parse_all(argc, argv, command >= 0 ? word : NULL, &o, status)) {
+		if (o.command == COMMAND_CHECK && *status == 2)
+			*status = 3; /* a plug-in's word for "unknown" */
 		return false;
 	}
-	if (!fit_together(&o, status))
-		return false;
+	if (!o.interval_ns)
+		o.interval_ns = o.command == COMMAND_RECORD ? 1000 * MS : 100 * MS;
 	if (!utf8_locale())
 		o.ascii = true;
 	*ret = o;

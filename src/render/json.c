@@ -28,7 +28,7 @@ struct writer {
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static json_t *wall_time(uint64_t ns)
+json_t *json_wall_time(uint64_t ns)
 {
 	time_t seconds = (time_t)(ns / 1000000000);
 	char text[64], stamp[40];
@@ -183,7 +183,7 @@ static json_t *process(const struct snapshot *s)
 		json_array_append_new(command, json_string(p->command[i]));
 	return json_pack("{si si so so sI so so so sI so so so}", "pid", (int)p->pid, "ns_pid",
 			 p->ns_pid, "command", command, "started",
-			 wall_time(started / 10000000 * 10000000), "uid", (json_int_t)p->uid,
+			 json_wall_time(started / 10000000 * 10000000), "uid", (json_int_t)p->uid,
 			 "executable", string(p->executable), "container", string(p->container),
 			 "cgroup", string(p->cgroup), "threads", (json_int_t)s->n_threads,
 			 "children", children(s), "python", python(s), "kernel", json_kernel(s));
@@ -424,6 +424,7 @@ static json_t *loop_object(struct writer *w, uint32_t i)
 	add_loop_state(w, i, loop);
 	json_object_set_new(loop, "who", who(s, v));
 	json_object_set_new(loop, "what", what(s, l, v));
+	json_object_set_new(loop, "fingerprint", json_fingerprint(s, v));
 	json_object_set_new(loop, "advice", string(v->advice[0] ? v->advice : NULL));
 	json_object_set_new(loop, "evidence", evidence(v));
 	json_object_set_new(loop, "flags", flags(v));
@@ -524,6 +525,33 @@ static json_t *thread_object(const struct writer *w, const struct snap_thread *t
 	return thread;
 }
 
+/* ---- parts of events
+ * ------------------------------------------------------------------------------ */
+
+void json_add_holder(json_t *object, const struct snapshot *s, const struct diagnosis *d,
+		     uint32_t loop)
+{
+	const struct verdict *v = &d->loops[loop];
+	const struct snap_stack *slice = &v->culprit.slice;
+	json_t *stack = json_array();
+
+	for (uint32_t i = 0; i < slice->n; i++)
+		json_array_append_new(stack, thread_frame(s, snap_frame_at(s, slice, i)));
+	json_object_set_new(object, "who", who(s, v));
+	json_object_set_new(object, "what", what(s, &s->loops[loop], v));
+	json_object_set_new(object, "advice", string(v->advice[0] ? v->advice : NULL));
+	json_object_set_new(object, "evidence", evidence(v));
+	json_object_set_new(object, "flags", flags(v));
+	json_object_set_new(object, "stack", stack);
+}
+
+void json_add_process(json_t *object, const struct snapshot *s, const struct render_options *o)
+{
+	json_object_set_new(object, "host", string(o->host));
+	json_object_set_new(object, "labels", labels(o));
+	json_object_set_new(object, "process", process(s));
+}
+
 /* ---- the whole
  * ------------------------------------------------------------------------------------------------
  */
@@ -533,7 +561,9 @@ static void put_head(struct writer *w)
 	const struct snapshot *s = w->s;
 
 	put(w, "{\"schema\":\"stallscope/1\"");
-	put_member(w, "time", wall_time(s->wall_ns));
+	if (w->o->type)
+		put_member(w, "type", json_string(w->o->type));
+	put_member(w, "time", json_wall_time(s->wall_ns));
 	put_member(w, "monotonic_s", number(s->clock_ns != 0, seconds((int64_t)s->clock_ns)));
 	put_member(w, "host", string(w->o->host));
 	put_member(w, "labels", labels(w->o));

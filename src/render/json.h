@@ -34,6 +34,24 @@ static inline json_t *string(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
+/* "2026-11-23T14:03:16.231Z"; null for 0 */
+json_t *json_wall_time(uint64_t ns);
+
+/* loops[].fingerprint; null when nobody is to blame */
+static inline json_t *json_fingerprint(const struct snapshot *s, const struct verdict *v)
+{
+	char text[FINGERPRINT_SIZE];
+
+	return verdict_fingerprint(s, v, text) ? json_string(text) : json_null();
+}
+
+/* Who holds a loop, in what, with its stack, into an event. */
+void json_add_holder(json_t *object, const struct snapshot *s, const struct diagnosis *d,
+		     uint32_t loop);
+
+/* host, labels, process */
+void json_add_process(json_t *object, const struct snapshot *s, const struct render_options *o);
+
 /* A frame as the stack of a task has it, with "own". */
 json_t *json_frame(const struct snapshot *s, const struct snap_frame *f);
 

@@ -107,7 +107,7 @@ static void lateness(const struct tui_state *s, struct grid *g, unsigned y)
 		int64_t to = now - step * (int64_t)(cells - 1 - i);
 
 		level(g, LABEL_END + i, y,
-		      history_worst(&w->history, p->snap.loops[loop].run.loop, to - step, to),
+		      seen_worst(&w->history, p->snap.loops[loop].run.loop, to - step, to),
 		      s->threshold_ns);
 	}
 	grid_put(g, g->cols - 1, y, STYLE_HEAD, "|", 1);

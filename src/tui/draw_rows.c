@@ -262,7 +262,7 @@ static void seconds_text(char *buf, size_t size, int64_t ns, bool open)
 
 static void draw_stall(struct pen *p, const struct row *row)
 {
-	const struct stall *stall = history_stall(&tui_target(p->s)->history, row->index);
+	const struct seen_stall *stall = seen_stall(&tui_target(p->s)->history, row->index);
 	time_t t = (time_t)(stall->wall_ns / 1000000000);
 	char when[16] = "", text[200];
 	struct tm tm;
@@ -287,7 +287,7 @@ static void draw_stall(struct pen *p, const struct row *row)
 
 static void draw_holder(struct pen *p, const struct row *row)
 {
-	const struct holder *h = &p->s->list.holders[row->index];
+	const struct seen_holder *h = &p->s->list.holders[row->index];
 	char text[220];
 
 	snprintf(text, sizeof(text), "%3.0f %%", h->share * 100);
@@ -384,7 +384,7 @@ static void worker_who(const struct watched *w, uint32_t loop, struct strbuf *ou
 	} else if (v->id == VERDICT_WAITING || v->id == VERDICT_STARVED) {
 		strbuf_addf(out, "%s %s", v->kind, v->title);
 	} else if (w->history.n) {
-		const struct stall *last = history_stall(&w->history, 0);
+		const struct seen_stall *last = seen_stall(&w->history, 0);
 
 		strbuf_addf(out, "last: %s  %s", last->who, last->place);
 	}
@@ -401,8 +401,7 @@ static void draw_worker_loop(struct pen *p, const struct watched *w)
 
 	health(p, true, picture->d->worst, "");
 	late(p, l ? watched_late(w, picture, loop) : -1, 8);
-	late(p, l ? history_worst(&w->history, l->run.loop, now - INT64_C(60000000000), now) : -1,
-	     8);
+	late(p, l ? seen_worst(&w->history, l->run.loop, now - INT64_C(60000000000), now) : -1, 8);
 	if (p->end >= 76) {
 		percent(p, pulse ? pulse->on_cpu : -1, 4);
 		number(p, l ? (int64_t)l->tasks : -1, 6);

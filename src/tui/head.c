@@ -437,8 +437,7 @@ static void verdict_line(struct head *h, const struct tui_state *s, uint32_t loo
 
 	format_duration(late, sizeof(late), watched_late(w, p, loop));
 	if (loop < p->snap.n_loops && now)
-		most = history_worst(&w->history, p->snap.loops[loop].run.loop, now - WORST_NS,
-				     now);
+		most = seen_worst(&w->history, p->snap.loops[loop].run.loop, now - WORST_NS, now);
 	if (most >= 0 && !is_held(v)) {
 		char text[32];
 

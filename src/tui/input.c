@@ -135,7 +135,7 @@ static void open_row(struct tui_state *s, const struct row *row)
 		tui_go(s, VIEW_THREAD);
 		break;
 	case ROW_STALL:
-		s->subject = history_stall(&w->history, row->index)->wall_ns;
+		s->subject = seen_stall(&w->history, row->index)->wall_ns;
 		tui_go(s, VIEW_STALL);
 		break;
 	case ROW_HOLDER:

@@ -86,7 +86,7 @@ static void list_history(struct tui_state *s)
 		return;
 	}
 	list_add_head(&s->list, "ranking   share  count      p50      p95      max  held by");
-	n = history_holders(&w->history, s->list.holders, HOLDERS_SHOWN);
+	n = seen_holders(&w->history, s->list.holders, HOLDERS_SHOWN);
 	for (uint32_t i = 0; i < n; i++)
 		list_add(&s->list, ROW_HOLDER, i);
 }
@@ -94,13 +94,13 @@ static void list_history(struct tui_state *s)
 static void list_stall(struct tui_state *s)
 {
 	const struct watched *w = tui_target(s);
-	const struct stall *stall = NULL;
+	const struct seen_stall *stall = NULL;
 	const char *line;
 	char held[32];
 
 	for (size_t i = 0; i < w->history.n && !stall; i++)
-		if (history_stall(&w->history, i)->wall_ns == s->subject)
-			stall = history_stall(&w->history, i);
+		if (seen_stall(&w->history, i)->wall_ns == s->subject)
+			stall = seen_stall(&w->history, i);
 	if (!stall) {
 		list_add_text(&s->list, STYLE_DIM, "  this stall is no longer kept");
 		return;
@@ -199,18 +199,18 @@ static void list_picker(struct tui_state *s)
 /* Who holds the loops of most of them: one line of code may be behind all of it. */
 static void add_common_holder(struct tui_state *s)
 {
-	const struct stall *best = NULL;
+	const struct seen_stall *best = NULL;
 	size_t most = 1;
 
 	for (size_t i = 0; i < s->n_targets; i++) {
-		const struct stall *last = history_stall(&s->targets[i]->history, 0);
+		const struct seen_stall *last = seen_stall(&s->targets[i]->history, 0);
 		size_t n = 0;
 
 		for (size_t k = 0; last && last->explained && k < s->n_targets; k++) {
-			const struct history *h = &s->targets[k]->history;
+			const struct seen *h = &s->targets[k]->history;
 			size_t at = 0;
 
-			while (at < h->n && history_stall(h, at)->fingerprint != last->fingerprint)
+			while (at < h->n && seen_stall(h, at)->fingerprint != last->fingerprint)
 				at++;
 			n += at < h->n;
 		}
@@ -313,7 +313,7 @@ uint64_t list_key(const struct tui_state *s, const struct row *row)
 	case ROW_THREAD:
 		return (uint64_t)snap->threads[row->index].os.tid;
 	case ROW_STALL:
-		return history_stall(&w->history, row->index)->wall_ns;
+		return seen_stall(&w->history, row->index)->wall_ns;
 	case ROW_HOLDER:
 		return s->list.holders[row->index].fingerprint;
 	case ROW_PROCESS:

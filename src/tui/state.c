@@ -29,7 +29,7 @@ static void watched_destroy(struct watched *w)
 {
 	picture_unref(w->latest);
 	picture_unref(w->shown);
-	history_deinit(&w->history);
+	seen_deinit(&w->history);
 	free(w->argument);
 	free(w);
 }
@@ -224,7 +224,7 @@ static void watch(struct tui_state *s, const char *argument, bool child)
 	w->argument = mem_alloc(strlen(argument) + 1);
 	strcpy(w->argument, argument);
 	w->child = child;
-	history_init(&w->history, s->threshold_ns);
+	seen_init(&w->history, s->threshold_ns);
 	if (s->n_targets > 1)
 		s->group = true;
 }
@@ -269,7 +269,7 @@ static bool take_picture(struct tui_state *s, const struct tui_event *e)
 	       watched_loop(w, w->shown) == watched_loop(w, e->picture);
 	picture_unref(w->latest);
 	w->latest = e->picture;
-	history_picture(&w->history, w->latest);
+	seen_picture(&w->history, w->latest);
 	if (!s->paused || !w->shown) {
 		picture_unref(w->shown);
 		w->shown = picture_ref(w->latest);
@@ -294,7 +294,7 @@ static void take_pulse(struct tui_state *s, const struct tui_event *e)
 	w->pulse = *e->pulse;
 	w->have_pulse = true;
 	w->pulse_at_ns = e->now_ns;
-	history_pulse(&w->history, &w->pulse);
+	seen_pulse(&w->history, &w->pulse);
 }
 
 static void take_life(struct tui_state *s, const struct tui_event *e)
@@ -305,7 +305,7 @@ static void take_life(struct tui_state *s, const struct tui_event *e)
 		return;
 	w->life = e->life;
 	if (w->life == LIFE_GONE)
-		history_end(&w->history);
+		seen_end(&w->history);
 	snprintf(w->message, sizeof(w->message), "%s", e->text ? e->text : "");
 }
 

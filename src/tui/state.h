@@ -10,7 +10,7 @@
 #ifndef STALLSCOPE_TUI_STATE_H
 #define STALLSCOPE_TUI_STATE_H
 
-#include "history.h"
+#include "seen.h"
 #include "keys.h"
 #include "stallscope/render.h"
 #include "stallscope/screen.h"
@@ -33,7 +33,7 @@ struct watched {
 	bool have_pulse;
 	struct pulse pulse;
 	uint64_t pulse_at_ns; /* our clock then */
-	struct history history;
+	struct seen history;
 	uint64_t loop; /* address of the one to be shown, 0: the worst */
 	bool child;    /* it was found as a child of another one */
 };
@@ -88,7 +88,7 @@ struct list {
 	struct arena arena; /* of texts */
 	struct task_group *groups;
 	size_t n_groups;
-	struct holder holders[HOLDERS_SHOWN];
+	struct seen_holder holders[HOLDERS_SHOWN];
 	size_t matched, of; /* tasks that a filter lets through */
 };
 

@@ -10,6 +10,10 @@ INSTALLED = pathlib.Path(__file__).resolve().parents[2] / "data" / "stallscope-1
 SCHEMA = json.loads(INSTALLED.read_text())
 VALIDATOR = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
 EXPLAIN = jsonschema.validators.validator_for(SCHEMA)(SCHEMA["$defs"]["explain"])
+LINE = VALIDATOR.evolve(schema={"$ref": "#/$defs/line"})
+REPORT = VALIDATOR.evolve(schema={"$ref": "#/$defs/report"})
+DIFF = VALIDATOR.evolve(schema={"$ref": "#/$defs/diff"})
+PS = VALIDATOR.evolve(schema={"$ref": "#/$defs/ps"})
 VERDICTS = SCHEMA["properties"]["verdict"]["enum"]
 
 
@@ -104,4 +108,15 @@ def parse(line):
     VALIDATOR.validate(document)
     wrong = list(contradictions(document))
     assert not wrong, "\n".join(wrong[:20])
+    return document
+
+
+def parse_line(line):
+    """One line of a recording, checked."""
+    document = json.loads(line, object_pairs_hook=once, parse_constant=no_constant)
+    if document.get("type") == "snapshot" and "detail" not in document:
+        return parse(line)
+    LINE.validate(document)
+    wrong = [string for string in strings(document) if any(map(is_control, string))]
+    assert not wrong, wrong
     return document

@@ -371,6 +371,42 @@ static void test_unknown_options(void **state)
 	assert_ends("--dump-layout x 1", 2, "--dump-layout does not belong");
 }
 
+static void test_record(void **state)
+{
+	const struct options *o = taken("record --interval 50ms --count 3 --for 1h -o x 42");
+
+	(void)state;
+	assert_int_equal(o->command, COMMAND_RECORD);
+	assert_int_equal(o->interval_ns, 50 * MS);
+	assert_int_equal(o->count, 3);
+	assert_true(o->for_given);
+	assert_int_equal(taken("record -o - 42")->interval_ns, 1000 * MS);
+	assert_int_equal(taken("record -o - 42")->count, 0);
+	assert_ends("record 42", 2, "name one process and a file");
+	assert_ends("record 42 43 -o x", 2, "name one process and a file");
+	assert_ends("record 42 -o x --interval 0", 2, "--interval takes DUR");
+	assert_ends("record 42 -o x --count 0", 2, "--count takes N");
+	assert_ends("dump --interval 1s 42", 2, "--interval does not belong");
+}
+
+static void test_files_of_recordings(void **state)
+{
+	(void)state;
+	assert_int_equal(taken("report -f md a b")->format, FORMAT_MARKDOWN);
+	assert_int_equal(taken("diff a 42")->n_targets, 2);
+	assert_int_equal(taken("convert --to otlp-json a")->convert, CONVERT_OTLP_JSON);
+	assert_ends("report", 2, "name a recording");
+	assert_ends("diff a", 2, "name two");
+	assert_ends("diff -f html a b", 2, "--format takes FORMAT");
+	assert_ends("dump -f md 1", 2, "--format takes FORMAT");
+	assert_ends("convert a", 2, "name a recording and a format");
+	assert_ends("convert --to xml a", 2, "--to takes FORMAT");
+	assert_ends("ps 1", 2, "ps lists all");
+	assert_ends("check", 3, "name a process"); /* a plug-in's word for "unknown" */
+	assert_ends("check --nonsense", 3, "nonsense");
+	assert_ends("check --help", 0, "usage: stallscope check");
+}
+
 static void test_save_is_of_one(void **state)
 {
 	(void)state;
@@ -456,8 +492,9 @@ static void test_help(void **state)
 /* Each line of --help fits a terminal. */
 static void test_help_is_narrow(void **state)
 {
-	static const char *const lines[] = {"--help", "dump --help", "view --help",
-					    "explain --help", "doctor --help"};
+	static const char *const lines[] = {"--help",	     "dump --help",   "view --help",
+					    "record --help", "report --help", "explain --help",
+					    "doctor --help"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -501,6 +538,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_values, end),
 		cmocka_unit_test_teardown(test_wrong_values, end),
 		cmocka_unit_test_teardown(test_unknown_options, end),
+		cmocka_unit_test_teardown(test_record, end),
+		cmocka_unit_test_teardown(test_files_of_recordings, end),
 		cmocka_unit_test_teardown(test_save_is_of_one, end),
 		cmocka_unit_test_teardown(test_freeze_is_for_processes, end),
 		cmocka_unit_test_teardown(test_locals_and_redact, end),

@@ -291,13 +291,13 @@ static void test_gone(void **state)
 
 	(void)state;
 	view_init(&v, make_blocked, 80, 24);
-	assert_true(history_stall(&v.s.targets[0]->history, 0)->open);
+	assert_true(seen_stall(&v.s.targets[0]->history, 0)->open);
 	event(&v, (struct tui_event){
 			  .kind = EVENT_LIFE, .life = LIFE_GONE, .text = "the process has ended"});
 	assert_shows(&v, "GONE");
 	assert_shows(&v, "the process has ended");
 	assert_shows(&v, "Api.get_price()"); /* the last picture stays */
-	assert_false(history_stall(&v.s.targets[0]->history, 0)->open);
+	assert_false(seen_stall(&v.s.targets[0]->history, 0)->open);
 	view_deinit(&v);
 }
 
@@ -307,7 +307,7 @@ static void test_gone(void **state)
 static void test_stall_is_followed(void **state)
 {
 	struct view_world v;
-	const struct history *h;
+	const struct seen *h;
 
 	(void)state;
 	view_init(&v, make_healthy, 80, 24);
@@ -318,35 +318,35 @@ static void test_stall_is_followed(void **state)
 	pulse_at(&v, 200, 150);
 	pulse_at(&v, 300, 250);
 	assert_int_equal(h->n, 1);
-	assert_true(history_stall(h, 0)->open);
-	assert_int_equal(history_stall(h, 0)->held_ns, 250 * MS);
+	assert_true(seen_stall(h, 0)->open);
+	assert_int_equal(seen_stall(h, 0)->held_ns, 250 * MS);
 	pulse_at(&v, 400, 0);
-	assert_false(history_stall(h, 0)->open);
+	assert_false(seen_stall(h, 0)->open);
 	pulse_at(&v, 700, 200); /* two that follow each other without a rest between looks */
 	pulse_at(&v, 900, 120);
 	assert_int_equal(h->n, 3);
 	assert_int_equal(
-		history_worst(h, v.w.loop.run.loop, (int64_t)NOW_NS, (int64_t)NOW_NS + 1000 * MS),
+		seen_worst(h, v.w.loop.run.loop, (int64_t)NOW_NS, (int64_t)NOW_NS + 1000 * MS),
 		250 * MS);
-	assert_int_equal(history_worst(h, 1, (int64_t)NOW_NS, (int64_t)NOW_NS + 1000 * MS), -1);
+	assert_int_equal(seen_worst(h, 1, (int64_t)NOW_NS, (int64_t)NOW_NS + 1000 * MS), -1);
 	view_deinit(&v);
 }
 
 static void test_picture_explains(void **state)
 {
 	struct view_world v;
-	const struct stall *stall;
-	struct holder holders[4];
+	const struct seen_stall *stall;
+	struct seen_holder holders[4];
 
 	(void)state;
 	view_init(&v, make_blocked, 80, 24);
-	stall = history_stall(&v.s.targets[0]->history, 0);
+	stall = seen_stall(&v.s.targets[0]->history, 0);
 	assert_non_null(stall);
 	assert_true(stall->explained);
 	assert_string_equal(stall->who, "Api.get_price");
 	assert_non_null(strstr(stall->place, "pricing.py:88"));
 	assert_non_null(strstr(stall->stack, "SocketIO.readinto"));
-	assert_int_equal(history_holders(&v.s.targets[0]->history, holders, 4), 1);
+	assert_int_equal(seen_holders(&v.s.targets[0]->history, holders, 4), 1);
 	assert_int_equal(holders[0].count, 1);
 	assert_true(holders[0].share > 0.99);
 	view_deinit(&v);
@@ -376,7 +376,7 @@ static void test_newest_stays_on_top(void **state)
 static void test_history_is_bounded(void **state)
 {
 	struct view_world v;
-	const struct history *h;
+	const struct seen *h;
 
 	(void)state;
 	view_init(&v, make_healthy, 80, 24);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * history.h - what was seen of a process over time: how late its loops were, and each stall
+ * seen.h - what was seen of a process over time: how late its loops were, and each stall
  *
  * Pure and of bounded size: a ring of the last ten minutes for each loop, and a ring of stalls.
  * Nothing here knows a clock; times come in with pulses and pictures and are the target's.
  */
-#ifndef STALLSCOPE_TUI_HISTORY_H
-#define STALLSCOPE_TUI_HISTORY_H
+#ifndef STALLSCOPE_TUI_SEEN_H
+#define STALLSCOPE_TUI_SEEN_H
 
 #include "picture.h"
 
@@ -23,7 +23,7 @@ struct lane {
 	uint32_t us[LANE_SLOTS];
 };
 
-struct stall {
+struct seen_stall {
 	uint64_t loop;
 	double end_time;  /* of the turn: when select returned */
 	uint64_t wall_ns; /* when it began */
@@ -36,43 +36,43 @@ struct stall {
 	char *stack;	      /* lines of text, NULL */
 };
 
-struct history {
+struct seen {
 	struct lane *lanes[LANES];
 	size_t n_lanes;
-	struct stall *v; /* a ring of STALLS_KEPT */
+	struct seen_stall *v; /* a ring of STALLS_KEPT */
 	size_t first, n;
 	uint64_t total; /* seen so far, with those that fell out */
 	int64_t threshold_ns;
 	uint64_t since_wall_ns; /* of the first pulse */
 };
 
-void history_init(struct history *h, int64_t threshold_ns);
-void history_deinit(struct history *h);
+void seen_init(struct seen *h, int64_t threshold_ns);
+void seen_deinit(struct seen *h);
 
-void history_pulse(struct history *h, const struct pulse *p);
+void seen_pulse(struct seen *h, const struct pulse *p);
 
 /* Says of a stall that goes on, or just ended, what it is. */
-void history_picture(struct history *h, const struct picture *p);
+void seen_picture(struct seen *h, const struct picture *p);
 
 /* Nothing is looked at any more: what went on has ended as far as it was seen. */
-void history_end(struct history *h);
+void seen_end(struct seen *h);
 
 /* 0 is the newest. */
-const struct stall *history_stall(const struct history *h, size_t i);
+const struct seen_stall *seen_stall(const struct seen *h, size_t i);
 
 /* The worst lateness in ns between two times of the clock; -1 where nothing was looked at. */
-int64_t history_worst(const struct history *h, uint64_t loop, int64_t from_ns, int64_t to_ns);
+int64_t seen_worst(const struct seen *h, uint64_t loop, int64_t from_ns, int64_t to_ns);
 
 /* Who held most. */
-struct holder {
+struct seen_holder {
 	uint64_t fingerprint;
-	const struct stall *example; /* the worst */
+	const struct seen_stall *example; /* the worst */
 	uint32_t count;
 	int64_t sum_ns, p50_ns, p95_ns, max_ns;
 	double share; /* of all time held */
 };
 
 /* At most max of them, most first; their number is the result. */
-size_t history_holders(const struct history *h, struct holder *out, size_t max);
+size_t seen_holders(const struct seen *h, struct seen_holder *out, size_t max);
 
 #endif

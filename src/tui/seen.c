@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "history.h"
+#include "seen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,26 +10,26 @@
 
 #define STACK_LINES 40u
 
-void history_init(struct history *h, int64_t threshold_ns)
+void seen_init(struct seen *h, int64_t threshold_ns)
 {
-	*h = (struct history){.threshold_ns = threshold_ns};
+	*h = (struct seen){.threshold_ns = threshold_ns};
 	h->v = mem_zalloc(STALLS_KEPT, sizeof(*h->v));
 }
 
-void history_deinit(struct history *h)
+void seen_deinit(struct seen *h)
 {
 	for (size_t i = 0; i < h->n_lanes; i++)
 		free(h->lanes[i]);
 	for (size_t i = 0; h->v && i < STALLS_KEPT; i++)
 		free(h->v[i].stack);
 	free(h->v);
-	*h = (struct history){0};
+	*h = (struct seen){0};
 }
 
 /* ---- lanes -------------------------------------------------------------------------------------
  */
 
-static struct lane *find_lane(const struct history *h, uint64_t loop)
+static struct lane *find_lane(const struct seen *h, uint64_t loop)
 {
 	for (size_t i = 0; i < h->n_lanes; i++)
 		if (h->lanes[i]->loop == loop)
@@ -38,7 +38,7 @@ static struct lane *find_lane(const struct history *h, uint64_t loop)
 }
 
 /* A loop that is new takes the lane that was not written for the longest time. */
-static struct lane *lane_of(struct history *h, uint64_t loop, int64_t slot)
+static struct lane *lane_of(struct seen *h, uint64_t loop, int64_t slot)
 {
 	struct lane *lane = find_lane(h, loop);
 
@@ -71,7 +71,7 @@ static void forward(struct lane *lane, int64_t slot)
 	lane->last_slot = slot;
 }
 
-static void lane_add(struct history *h, uint64_t loop, uint64_t clock_ns, int64_t late_ns)
+static void lane_add(struct seen *h, uint64_t loop, uint64_t clock_ns, int64_t late_ns)
 {
 	int64_t slot = (int64_t)(clock_ns / (uint64_t)LANE_SLOT_NS), us = late_ns / 1000;
 	struct lane *lane = lane_of(h, loop, slot);
@@ -87,7 +87,7 @@ static void lane_add(struct history *h, uint64_t loop, uint64_t clock_ns, int64_
 		*at = (uint32_t)us;
 }
 
-int64_t history_worst(const struct history *h, uint64_t loop, int64_t from_ns, int64_t to_ns)
+int64_t seen_worst(const struct seen *h, uint64_t loop, int64_t from_ns, int64_t to_ns)
 {
 	const struct lane *lane = find_lane(h, loop);
 	int64_t worst = -1, from = from_ns / LANE_SLOT_NS, to = to_ns / LANE_SLOT_NS;
@@ -108,17 +108,17 @@ int64_t history_worst(const struct history *h, uint64_t loop, int64_t from_ns, i
 /* ---- stalls ------------------------------------------------------------------------------------
  */
 
-static struct stall *nth(const struct history *h, size_t i)
+static struct seen_stall *nth(const struct seen *h, size_t i)
 {
 	return &h->v[(h->first + h->n - 1 - i) % STALLS_KEPT];
 }
 
-const struct stall *history_stall(const struct history *h, size_t i)
+const struct seen_stall *seen_stall(const struct seen *h, size_t i)
 {
 	return i < h->n ? nth(h, i) : NULL;
 }
 
-static struct stall *open_stall(const struct history *h, uint64_t loop)
+static struct seen_stall *open_stall(const struct seen *h, uint64_t loop)
 {
 	for (size_t i = 0; i < h->n && i < 2 * LANES; i++)
 		if (nth(h, i)->open && nth(h, i)->loop == loop)
@@ -126,9 +126,9 @@ static struct stall *open_stall(const struct history *h, uint64_t loop)
 	return NULL;
 }
 
-static struct stall *push(struct history *h)
+static struct seen_stall *push(struct seen *h)
 {
-	struct stall *s;
+	struct seen_stall *s;
 
 	if (h->n == STALLS_KEPT) {
 		h->first = (h->first + 1) % STALLS_KEPT;
@@ -138,20 +138,20 @@ static struct stall *push(struct history *h)
 	h->total++;
 	s = nth(h, 0);
 	free(s->stack);
-	*s = (struct stall){0};
+	*s = (struct seen_stall){0};
 	return s;
 }
 
-static bool same_turn(const struct stall *s, double end_time)
+static bool same_turn(const struct seen_stall *s, double end_time)
 {
 	double d = s->end_time - end_time;
 
 	return d < 1e-6 && d > -1e-6;
 }
 
-static void follow(struct history *h, const struct pulse *p, const struct pulse_loop *l)
+static void follow(struct seen *h, const struct pulse *p, const struct pulse_loop *l)
 {
-	struct stall *s = open_stall(h, l->loop);
+	struct seen_stall *s = open_stall(h, l->loop);
 
 	if (s && (!l->found || l->end_time <= 0 || !same_turn(s, l->end_time))) {
 		s->open = false;
@@ -170,7 +170,7 @@ static void follow(struct history *h, const struct pulse *p, const struct pulse_
 	s->held_ns = l->held_ns;
 }
 
-void history_pulse(struct history *h, const struct pulse *p)
+void seen_pulse(struct seen *h, const struct pulse *p)
 {
 	if (!h->since_wall_ns)
 		h->since_wall_ns = p->wall_ns;
@@ -183,17 +183,21 @@ void history_pulse(struct history *h, const struct pulse *p)
 	}
 }
 
-void history_end(struct history *h)
+void seen_end(struct seen *h)
 {
 	for (size_t i = 0; i < h->n; i++)
 		nth(h, i)->open = false;
 }
 
-static uint64_t mix(uint64_t hash, const char *text)
+/* That of all commands; a computing callback's call is the one that the look happens to meet. */
+static uint64_t fingerprint(const struct seen_stall *stall, const struct culprit *c)
 {
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return hash * 31 + 7;
+	bool by_chance = !c->rule && !strncmp(stall->kind, "cpu.", 4);
+	char text[FINGERPRINT_SIZE];
+
+	fingerprint_of(stall->kind[0] ? stall->kind : verdict_word(stall->id), stall->who,
+		       by_chance ? "" : c->library, text);
+	return strtoull(text, NULL, 16);
 }
 
 static char *stack_text(const struct snapshot *s, const struct snap_stack *stack)
@@ -217,7 +221,7 @@ static char *stack_text(const struct snapshot *s, const struct snap_stack *stack
 	return text;
 }
 
-static void explain(struct stall *stall, const struct snapshot *s, const struct snap_loop *l,
+static void explain(struct seen_stall *stall, const struct snapshot *s, const struct snap_loop *l,
 		    const struct verdict *v)
 {
 	const struct culprit *c = &v->culprit;
@@ -245,14 +249,13 @@ static void explain(struct stall *stall, const struct snapshot *s, const struct 
 		  : c->library[0]		? c->library
 		  : c->system_call		? c->system_call
 						: "");
-	stall->fingerprint =
-		mix(mix(mix(UINT64_C(0xcbf29ce484222325), stall->kind), stall->who), c->library);
+	stall->fingerprint = fingerprint(stall, c);
 	free(stall->stack);
 	stall->stack = stack_text(s, stack);
 }
 
 /* The newest picture of a stall is of its longest: but the first one that has a culprit stays. */
-static void explain_loop(struct history *h, const struct snapshot *s, const struct snap_loop *l,
+static void explain_loop(struct seen *h, const struct snapshot *s, const struct snap_loop *l,
 			 const struct verdict *v)
 {
 	double turn = picture_turn(l);
@@ -260,7 +263,7 @@ static void explain_loop(struct history *h, const struct snapshot *s, const stru
 	if (!l->have_held || turn <= 0)
 		return;
 	for (size_t i = 0; i < h->n && i < 2 * LANES; i++) {
-		struct stall *stall = nth(h, i);
+		struct seen_stall *stall = nth(h, i);
 
 		if (stall->loop != l->run.loop || !same_turn(stall, turn))
 			continue;
@@ -270,7 +273,7 @@ static void explain_loop(struct history *h, const struct snapshot *s, const stru
 	}
 }
 
-void history_picture(struct history *h, const struct picture *p)
+void seen_picture(struct seen *h, const struct picture *p)
 {
 	for (size_t i = 0; i < p->snap.n_loops && i < p->d->n; i++) {
 		const struct snap_loop *l = &p->snap.loops[i];
@@ -286,8 +289,8 @@ void history_picture(struct history *h, const struct picture *p)
 
 static int by_print(const void *a, const void *b)
 {
-	const struct stall *x = *(const struct stall *const *)a;
-	const struct stall *y = *(const struct stall *const *)b;
+	const struct seen_stall *x = *(const struct seen_stall *const *)a;
+	const struct seen_stall *y = *(const struct seen_stall *const *)b;
 
 	if (x->fingerprint != y->fingerprint)
 		return x->fingerprint < y->fingerprint ? -1 : 1;
@@ -296,17 +299,17 @@ static int by_print(const void *a, const void *b)
 
 static int by_sum(const void *a, const void *b)
 {
-	const struct holder *x = a, *y = b;
+	const struct seen_holder *x = a, *y = b;
 
 	return x->sum_ns < y->sum_ns ? 1 : x->sum_ns > y->sum_ns ? -1 : 0;
 }
 
 /* stalls[0..n) are of one holder, shortest first. */
-static void make_holder(const struct stall **stalls, size_t n, struct holder *ret)
+static void make_holder(const struct seen_stall **stalls, size_t n, struct seen_holder *ret)
 {
-	*ret = (struct holder){.fingerprint = stalls[0]->fingerprint,
-			       .example = stalls[n - 1],
-			       .count = (uint32_t)n};
+	*ret = (struct seen_holder){.fingerprint = stalls[0]->fingerprint,
+				    .example = stalls[n - 1],
+				    .count = (uint32_t)n};
 	for (size_t i = 0; i < n; i++)
 		ret->sum_ns += stalls[i]->held_ns;
 	ret->p50_ns = stalls[(n - 1) / 2]->held_ns;
@@ -314,10 +317,10 @@ static void make_holder(const struct stall **stalls, size_t n, struct holder *re
 	ret->max_ns = stalls[n - 1]->held_ns;
 }
 
-size_t history_holders(const struct history *h, struct holder *out, size_t max)
+size_t seen_holders(const struct seen *h, struct seen_holder *out, size_t max)
 {
-	const struct stall **sorted = mem_alloc((h->n + 1) * sizeof(*sorted));
-	struct holder *all = mem_alloc((h->n + 1) * sizeof(*all));
+	const struct seen_stall **sorted = mem_alloc((h->n + 1) * sizeof(*sorted));
+	struct seen_holder *all = mem_alloc((h->n + 1) * sizeof(*all));
 	size_t n = 0, begin = 0;
 	double sum = 0;
 

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""convert: each format by the rules that its readers have, and nothing lost on the way.
+
+The readers themselves (promtool, speedscope, the protobuf definitions of OpenTelemetry) are not here
+everywhere: what they demand is checked by hand, and promtool where it is installed.
+"""
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import recordings as rec
+from conftest import ORDINARY, Target, run
+from test_report import Page
+
+
+@pytest.fixture
+def recording(tmp_path):
+    lines = [rec.hello()] + [rec.light(i * 0.1, held=0.001 if i % 4 == 0 else None, lag=i / 1000) for i in range(40)]
+    lines += [rec.stall(1 + i, 0.25) for i in range(4)]
+    lines += [rec.stall(6, 0.5, 'evil"\\;name\n', fingerprint="00000000000000bb", kind="cpu.json",
+                        stack=['evil"\\;name\n', "render", "main"]), rec.bye(7)]
+    second = [rec.hello(host="web-2", pid=7), rec.light(0, pid=7), rec.stall(1, 0.75, host="web-2", pid=7), rec.bye(9, pid=7)]
+    rec.write(tmp_path / "2", *second)
+    return rec.write(tmp_path / "1", *lines), tmp_path / "2"
+
+
+def convert(kind, *args):
+    result = run("convert", "--to", kind, *args)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_collapsed(recording):
+    rows = [re.fullmatch(r"(\S.*\S) (\d+)", line).groups() for line in convert("collapsed", *recording).splitlines()]
+    weights = {}
+    for stack, weight in rows:
+        names = tuple(re.sub(r" \(.*", "", frame) for frame in stack.split(";"))
+        weights[names] = weights.get(names, 0) + int(weight)
+    assert weights == {("main", "price"): 1750000, ("main", "render", 'evil"\\:name\\n'): 500000}
+
+
+def test_collapsed_of_tasks(tmp_path):
+    """Where there was no stall: tasks by their await path."""
+    file = rec.write(tmp_path / "d", rec.snapshot(0, groups=[rec.group(7), rec.group(2, "write", 9)]))
+    assert convert("collapsed", file) == "main;read (srv/app.py:5) 7\nmain;write (srv/app.py:9) 2\n"
+
+
+def test_speedscope(recording):
+    document = json.loads(convert("speedscope", *recording))
+    frames = document["shared"]["frames"]
+    assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
+    assert len({json.dumps(frame) for frame in frames}) == len(frames)
+    assert all(set(frame) <= {"name", "file", "line", "col"} and isinstance(frame["name"], str) for frame in frames)
+    assert [profile["name"] for profile in document["profiles"]] == ["web-1 pid 42", "web-2 pid 7"]
+    for profile in document["profiles"]:
+        assert profile["type"] == "sampled" and profile["unit"] == "microseconds" and profile["startValue"] == 0
+        assert len(profile["samples"]) == len(profile["weights"]) and sum(profile["weights"]) == profile["endValue"]
+        assert all(0 <= index < len(frames) for sample in profile["samples"] for index in sample)
+    assert [profile["endValue"] for profile in document["profiles"]] == [1500000, 750000]
+    first = [[frames[i]["name"] for i in sample] for sample in document["profiles"][0]["samples"]]
+    assert ["main", "price"] in first  # the outermost first
+
+
+def test_chrome(recording):
+    events = json.loads(convert("chrome", *recording))["traceEvents"]
+    names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    assert [name.split(" python3")[0] for name in names.values()] == ["web-1 pid 42", "web-2 pid 7"]
+    slices = [event for event in events if event["ph"] == "X"]
+    assert {event["ph"] for event in events} == {"M", "X"}
+    assert all(event["ts"] >= 0 and event["dur"] > 0 and event["pid"] in names for event in slices)
+    stalls = [event for event in slices if "fingerprint" in event["args"]]
+    assert sum(event["dur"] for event in stalls) == pytest.approx(2.25e6) and len(stalls) == 6
+    ends = {}
+    for event in slices:  # each in the one before it, or after it
+        inside = [end for end in ends.get(event["pid"], []) if end > event["ts"] + 1]
+        assert all(event["ts"] + event["dur"] <= end + 1 for end in inside)
+        ends[event["pid"]] = inside + [event["ts"] + event["dur"]]
+
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(r"(%s)\{(%s(?:,%s)*)\} ([-+0-9.e]+)" % (NAME, LABEL, LABEL))
+
+
+def metrics(text):
+    """The samples, checked as the exposition format wants them."""
+    assert text.endswith("\n")
+    types, helps, found, last = {}, set(), {}, None
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            helps.add(line.split(" ")[2])
+        elif line.startswith("# TYPE "):
+            _, _, last, kind = line.split(" ")
+            assert last not in types and kind in ("gauge", "counter") and (kind == "counter") == last.endswith("_total")
+            types[last] = kind
+        else:
+            name, labels, value = SAMPLE.fullmatch(line).groups()
+            assert name == last and name in helps, "samples stand below their TYPE"
+            assert (name, labels) not in found, "the same series twice"
+            found[name, labels] = float(value)
+    return found
+
+
+def value(samples, name, *labels):
+    one, = [v for (n, text), v in samples.items() if n == name and all(label in text for label in labels)]
+    return one
+
+
+def test_prom(recording):
+    text = convert("prom", *recording)
+    samples = metrics(text)
+    assert value(samples, "stallscope_loop_stalls_total", 'host="web-1"') == 5
+    assert value(samples, "stallscope_loop_lag_seconds", 'host="web-1"', 'pid="42"') == pytest.approx(0.039)
+    assert value(samples, "stallscope_loop_utilization_ratio") == pytest.approx(0.25)
+    assert value(samples, "stallscope_loop_verdict", 'host="web-2"', 'verdict="HEALTHY"', 'kind=""') == 1
+    assert value(samples, "stallscope_loop_held_seconds_total", 'holder="price"') == pytest.approx(1.75)
+    assert value(samples, "stallscope_loop_tasks", 'pid="7"') == 3
+    assert not [name for name, _ in samples if "queued" in name]  # not known of any
+    promtool = shutil.which("promtool")
+    if promtool:
+        subprocess.run([promtool, "check", "metrics"], input=text, text=True, check=True, timeout=60)
+
+
+def test_prom_has_few_series(tmp_path):
+    lines = [rec.hello()] + [rec.stall(i, 0.1 + i / 100, "f%d" % i, fingerprint="%016x" % i) for i in range(30)] + [rec.bye(31)]
+    samples = metrics(convert("prom", rec.write(tmp_path / "r", *lines)))
+    held = [v for (name, _), v in samples.items() if name == "stallscope_loop_held_seconds_total"]
+    assert len(held) == 11 and sum(held) == pytest.approx(30 * 0.1 + sum(range(30)) / 100)
+
+
+KEYS = {"resourceLogs": {"resource", "scopeLogs"}, "resource": {"attributes"}, "scopeLogs": {"scope", "logRecords"},
+        "scope": {"name", "version"}, "attributes": {"key", "value"},
+        "value": {"stringValue", "boolValue", "intValue", "doubleValue"}, "body": {"stringValue"},
+        "logRecords": {"timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "body", "attributes"}}
+
+
+def check_otlp(value, name):
+    """Members by the protobuf definition; its JSON has whole numbers of 64 bits as strings."""
+    if isinstance(value, list):
+        for element in value:
+            check_otlp(element, name)
+    elif isinstance(value, dict):
+        assert set(value) <= KEYS[name], (name, set(value))
+        for key, part in value.items():
+            check_otlp(part, key)
+    elif name in ("timeUnixNano", "observedTimeUnixNano", "intValue"):
+        assert re.fullmatch(r"\d+", value)
+
+
+def test_otlp(recording):
+    document = json.loads(convert("otlp-json", *recording))
+    assert set(document) == {"resourceLogs"}
+    check_otlp(document["resourceLogs"], "resourceLogs")
+    first, second = document["resourceLogs"]
+    assert {a["key"]: a["value"] for a in first["resource"]["attributes"]}["host.name"] == {"stringValue": "web-1"}
+    records = first["scopeLogs"][0]["logRecords"]
+    assert len(records) == 5 and len(second["scopeLogs"][0]["logRecords"]) == 1
+    assert records[0]["timeUnixNano"] == str(int(rec.START + 1) * 10 ** 9)
+    assert records[0]["body"]["stringValue"] == "event loop held for 250 ms by price: blocked.sleep: time.sleep"
+    attributes = {a["key"]: a["value"] for a in records[0]["attributes"]}
+    assert attributes["stallscope.held_s"] == {"doubleValue": 0.25} and attributes["code.line.number"] == {"intValue": "10"}
+
+
+@pytest.mark.parametrize("kind", ["collapsed", "speedscope", "chrome", "prom", "otlp-json", "html"])
+def test_nothing_to_say(tmp_path, kind):
+    """A recording without a look is still a document of that format."""
+    text = convert(kind, rec.write(tmp_path / "r", rec.hello(), rec.bye(1)))
+    if kind == "html":
+        Page(text)
+    elif kind in ("collapsed", "prom"):
+        assert text == ""
+    else:
+        json.loads(text)
+
+
+def test_process_and_output(tmp_path):
+    with Target(ORDINARY, "states.py", "blocked") as target:
+        text = convert("collapsed", target.pid)
+        assert run("convert", "--to", "prom", target.pid, "-o", "/dev/full").returncode == 74
+        assert run("convert", "--to", "prom", target.pid, "-o", tmp_path / "x.prom").returncode == 0
+    assert re.search(r";hold \(.*states.py:\d+\) \d+$", text, re.M)
+    assert value(metrics((tmp_path / "x.prom").read_text()), "stallscope_loop_stalls_total") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["x.prom"]  # nothing half written beside it
+
+
+def test_usage(recording):
+    for args in (["convert"], ["convert", *recording], ["convert", "--to", "xml", *recording], ["convert", "--to", "prom"]):
+        assert run(*args).returncode == 2
+    assert run("convert", "--to", "prom", "/nonexistent").returncode == 66
