@@ -21,6 +21,8 @@ _stallscope() {
 		--redact --tasks --filter --max-tasks --culprits --exit-code --label --color --ascii
 		--verbose --quiet
 		--version --help'
+	local view='--pid --threshold --max-tasks --culprits --color --ascii --children --interval
+		--theme --no-mouse --verbose --quiet --version --help'
 	local record='--pid --for --interval --count --threshold --output --tasks --max-tasks
 		--culprits --label --redact --verbose --quiet --version --help'
 	local report='--format --output --ascii --verbose --quiet --version --help'
@@ -43,6 +45,8 @@ _stallscope() {
 		;;
 	--to) words='collapsed speedscope chrome prom otlp-json html' ;;
 	--color | --native) words='auto always never' ;;
+	--theme) words='default mono light dark cb' ;;
+	--interval) words='50ms 100ms 500ms' ;;
 	--tasks) words='groups tree all none' ;;
 	--filter)
 		compopt -o nospace 2>/dev/null
@@ -64,10 +68,12 @@ _stallscope() {
 		return
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} != @(doctor|explain|record|watch|report|diff|convert|check|ps) ]] || command=${COMP_WORDS[i]}
+		[[ ${COMP_WORDS[i]} != @(doctor|explain|view|record|watch|report|diff|convert|check|ps) ]] || command=${COMP_WORDS[i]}
 	done
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "${!command}" -- "$cur")
+		words=${!command}
+		((COMP_CWORD > 1)) || words+=" $view" # no command yet: it may become either
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur" | sort -u)
 		return
 	fi
 	if [[ $command == report ]]; then
@@ -82,7 +88,7 @@ _stallscope() {
 		return
 	fi
 	words=$(_stallscope_pids)
-	((COMP_CWORD > 1)) || words+=' dump record watch report diff convert check ps explain doctor'
+	((COMP_CWORD > 1)) || words+=' dump view record watch report diff convert check ps explain doctor'
 	compopt -o filenames 2>/dev/null
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")
 }

@@ -168,6 +168,64 @@ struct task_group {
 void group_tasks(const struct snapshot *snap, uint32_t loop, const struct task_filter *filter,
 		 struct task_group **ret, size_t *n);
 
+/* Whether two tasks are of one group. */
+bool tasks_same_path(const struct snapshot *snap, const struct snap_task *a,
+		     const struct snap_task *b);
+
+/* A task in the tree of who awaits whom: its level below a root, or that it is shown elsewhere. */
+struct task_tree_row {
+	uint32_t task, depth;
+	bool again; /* it stands above already, with all below it; or the ring closes here */
+	bool ring;
+};
+
+/* Each task before those that it awaits. *ret is allocated and freed by the caller. */
+void task_tree(const struct snapshot *snap, uint32_t loop, const struct task_filter *filter,
+	       struct task_tree_row **ret, size_t *n);
+
+/*
+ * What text says of a verdict between the first line and the advice, not yet laid out: a label
+ * and what belongs to it, or (label NULL) a line of its own. A label "" goes on with the one above.
+ */
+struct report {
+	struct arena arena;
+	struct report_line {
+		const char *label, *text;
+	} * v;
+	size_t n, cap;
+};
+#define REPORT_INIT                 \
+	{                           \
+		.arena = ARENA_INIT \
+	}
+
+/* loop SNAP_NONE: of the process. */
+void render_report(const struct snapshot *snap, const struct diagnosis *d, uint32_t loop,
+		   const struct render_options *options, struct report *ret);
+void report_deinit(struct report *report);
+
+/* What a task waits in, or its state in brackets; a library's wait by its title in the catalogue.
+ */
+void text_waits(const struct snapshot *s, struct await_rows *rows, const struct snap_task *task,
+		struct strbuf *out);
+
+/* The innermost frame of the user's own, else the innermost; NULL of an empty stack. */
+const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack);
+
+/* The name that a reader knows a thread by. */
+static inline const char *text_thread_name(const struct snap_thread *thread)
+{
+	return snap_thread_name(thread);
+}
+
+/* "_hashlib.so", with the offset where the function is not known; and whether it only calls others.
+ */
+void native_place(const struct snap_native_frame *f, struct strbuf *out);
+bool native_is_glue(const struct snap_native_frame *f);
+
+/* "14 m": whole units, cut and not rounded, so that a lower bound stays one. */
+void format_age(struct strbuf *out, int64_t ns);
+
 /* "running" and its like */
 const char *task_state_word(enum snap_task_state state);
 

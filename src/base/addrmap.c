@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stallscope/addrmap.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -17,11 +18,13 @@ struct addrmap_slot {
 
 /*
  * Multiply-shift with a multiplier that differs from run to run: the target chooses the
- * addresses, so it must not know which of them meet in one slot.
+ * addresses, so it must not know which of them meet in one slot. Threads that find it at the same
+ * time find the same one.
  */
 static uint64_t multiplier(void)
 {
-	static uint64_t value;
+	static _Atomic uint64_t known;
+	uint64_t value = atomic_load_explicit(&known, memory_order_relaxed);
 
 	if (!value) {
 		unsigned long bytes = getauxval(AT_RANDOM);
@@ -29,6 +32,7 @@ static uint64_t multiplier(void)
 		if (bytes)
 			memcpy(&value, (const void *)bytes, sizeof(value));
 		value = (value ^ UINT64_C(0x9e3779b97f4a7c15)) | 1;
+		atomic_store_explicit(&known, value, memory_order_relaxed);
 	}
 	return value;
 }

@@ -14,6 +14,7 @@
 
 enum command {
 	COMMAND_DUMP,
+	COMMAND_VIEW,
 	COMMAND_RECORD,
 	COMMAND_WATCH,
 	COMMAND_REPORT,
@@ -27,6 +28,7 @@ enum command {
 };
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_MARKDOWN, FORMAT_HTML };
+enum theme { THEME_DEFAULT, THEME_MONO, THEME_LIGHT, THEME_DARK, THEME_CB };
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define TARGETS_MAX 1024u
@@ -54,6 +56,10 @@ struct options {
 	char *const *argv; /* of the program to be started, NULL none */
 	bool all, children;
 	bool ascii, exit_code, quiet, freeze, locals, redact;
+	bool live; /* no command was named: the live view, where there is a terminal */
+	bool no_mouse;
+	bool dump_only; /* an option was given that only a one-shot answer has */
+	enum theme theme;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
 	size_t n_labels;
@@ -71,6 +77,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status);
 bool parse_duration(const char *text, int64_t *ns);
 
 int command_dump(const struct options *o);
+int command_live(const struct options *o);
 int command_record(const struct options *o);
 int command_watch(const struct options *o);
 int command_report(const struct options *o);

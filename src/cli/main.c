@@ -37,6 +37,8 @@ int main(int argc, char **argv)
 		return command_explain(&options);
 	case COMMAND_WATCH:
 		return command_watch(&options);
+	case COMMAND_VIEW:
+		return command_live(&options);
 	case COMMAND_RECORD:
 		return command_record(&options);
 	case COMMAND_REPORT:
@@ -53,5 +55,5 @@ int main(int argc, char **argv)
 	case COMMAND_COUNT:
 		break;
 	}
-	return command_dump(&options);
+	return options.live ? command_live(&options) : command_dump(&options);
 }

@@ -27,10 +27,11 @@ enum {
 	CHECK = 1 << COMMAND_CHECK,
 	PS = 1 << COMMAND_PS,
 	EXPLAIN = 1 << COMMAND_EXPLAIN,
+	VIEW = 1 << COMMAND_VIEW,
 	LOOKS = DUMP | RECORD | WATCH | CHECK,
 	READS = DIFF | CONVERT,		      /* recordings, or looks of their own */
 	TELLS = REPORT | DIFF | PS | EXPLAIN, /* they write text */
-	TARGETS = LOOKS | DOCTOR,
+	TARGETS = LOOKS | VIEW | DOCTOR,
 	ALL = TARGETS | TELLS | CONVERT
 };
 
@@ -39,6 +40,8 @@ static const struct {
 } commands[COMMAND_COUNT] = {
 	[COMMAND_DUMP] = {"dump", "PID... | FILE...",
 			  "one look at processes or cores: who holds the loop"},
+	[COMMAND_VIEW] = {"view", "[PID... | FILE]",
+			  "the live view; over a core or recording what was saved"},
 	[COMMAND_RECORD] = {"record", "PID",
 			    "looks again and again: snapshots and stalls, as JSON Lines"},
 	[COMMAND_WATCH] = {"watch", "PID... | -- COMMAND...",
@@ -60,13 +63,14 @@ static const struct {
 	X(PID, "pid", 'p', "PID", TARGETS, "a process; the same as naming it as an argument")     \
 	X(FOR, "for", 0, "DUR", LOOKS | READS,                                                    \
 	  "how long to look at most (200ms); record, watch: when to end")                         \
-	X(INTERVAL, "interval", 0, "DUR", RECORD | WATCH,                                         \
-	  "from one look to the next (record 1s, watch 10ms)")                                    \
+	X(INTERVAL, "interval", 0, "DUR", RECORD | WATCH | VIEW,                                  \
+	  "from one look to the next (record 1s, watch 10ms, view 100ms)")                        \
 	X(COUNT_OF, "count", 0, "N", RECORD | WATCH, "end after N looks, or N stalls (watch)")    \
 	X(ALL_PYTHON, "all", 0, NULL, WATCH, "every Python process that can be read")             \
-	X(CHILDREN, "children", 0, NULL, WATCH, "their child processes too: workers")             \
+	X(CHILDREN, "children", 0, NULL, WATCH | VIEW, "their child processes too: workers")      \
 	X(EXEC, "exec", 0, "CMD", WATCH, "run CMD for each stall, with the event as its input")   \
-	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS | PS, "what counts as a stall (100ms)") \
+	X(THRESHOLD, "threshold", 0, "DUR", LOOKS | READS | PS | VIEW,                            \
+	  "what counts as a stall (100ms)")                                                       \
 	X(FORMAT, "format", 'f', "FORMAT", DUMP | WATCH | TELLS,                                  \
 	  "text or json; report also md and html, diff md")                                       \
 	X(TO, "to", 0, "FORMAT", CONVERT,                                                         \
@@ -89,8 +93,8 @@ static const struct {
 	  "groups, tree, all or none (text groups, JSON all)")                                    \
 	X(FILTER, "filter", 0, "KEY=PATTERN", DUMP,                                               \
 	  "tasks by name, coroutine, state, place or waits; may be repeated")                     \
-	X(MAX_TASKS, "max-tasks", 0, "N", LOOKS, "read at most N tasks (1000000)")                \
-	X(CULPRITS, "culprits", 0, "FILE", LOOKS | READS | PS | EXPLAIN,                          \
+	X(MAX_TASKS, "max-tasks", 0, "N", LOOKS | VIEW, "read at most N tasks (1000000)")         \
+	X(CULPRITS, "culprits", 0, "FILE", LOOKS | READS | PS | EXPLAIN | VIEW,                   \
 	  "more rows for the catalogue, before its own")                                          \
 	X(EXIT_CODE, "exit-code", 0, NULL, DUMP | WATCH,                                          \
 	  "exit with 1 when the verdict is unhealthy (watch: there was a stall)")                 \
@@ -98,8 +102,10 @@ static const struct {
 	  "copied into machine output; may be repeated")                                          \
 	X(DUMP_LAYOUT, "dump-layout", 0, "FILE", DOCTOR,                                          \
 	  "write the layout of this interpreter from its debug information")                      \
-	X(COLOR, "color", 0, "WHEN", DUMP, "auto, always or never")                               \
-	X(ASCII, "ascii", 0, NULL, DUMP | WATCH | TELLS, "only ASCII characters in text")         \
+	X(COLOR, "color", 0, "WHEN", DUMP | VIEW, "auto, always or never")                        \
+	X(ASCII, "ascii", 0, NULL, DUMP | WATCH | TELLS | VIEW, "only ASCII characters in text")  \
+	X(THEME, "theme", 0, "NAME", VIEW, "default, mono, light, dark or cb")                    \
+	X(NO_MOUSE, "no-mouse", 0, NULL, VIEW, "leave the mouse to the terminal")                 \
 	X(VERBOSE, "verbose", 'v', NULL, ALL, "all frames and groups; twice: debugging messages") \
 	X(QUIET, "quiet", 'q', NULL, ALL, "no messages but errors")                               \
 	X(VERSION, "version", 0, NULL, ALL, "print the version")                                  \
@@ -157,11 +163,13 @@ static void print_help(const char *command)
 	       "It only reads: nothing is written into the process. A thread that holds its loop "
 	       "is\n"
 	       "stopped for about 0.1 ms where it cannot notice (--native never: not even "
-	       "that).\n\n");
+	       "that).\n\n"
+	       "  stallscope                            pick a process, with the health of each\n"
+	       "  stallscope PID                        the live view; no terminal: as dump\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
 		       commands[i].summary);
-	printf("  stallscope %-26s the same as dump\n\n", "PID...");
+	putchar('\n');
 	print_options(ALL);
 	printf("\nExit status: 0 done; 1 unhealthy (--exit-code); 2 usage; 66 no such process or\n"
 	       "file; 69 not a Python this build can read; 73, 74 cannot write; 75 no consistent\n"
@@ -289,43 +297,43 @@ static bool take_word(struct options *o, enum option_id id, const char *value)
 	static const char *const colors[] = {"auto", "always", "never"};
 	static const char *const natives[] = {"auto", "always", "never"};
 	static const char *const tasks[] = {"groups", "tree", "all", "none"};
-	int choice;
+	static const char *const themes[] = {"default", "mono", "light", "dark", "cb"};
+	int choice = -1;
 
-	switch (id) {
-	case OPT_FORMAT:
-		if (!set_choice(value, formats, ARRAY_SIZE(formats), &choice))
-			return false;
-		if (choice > FORMAT_HTML) /* several objects are JSON Lines in any case */
-			choice = FORMAT_JSON;
+	if (id == OPT_FORMAT && set_choice(value, formats, ARRAY_SIZE(formats), &choice))
 		o->format = (enum format)choice;
-		return choice <= FORMAT_JSON || o->command == COMMAND_REPORT ||
-		       (choice == FORMAT_MARKDOWN && o->command == COMMAND_DIFF);
-	case OPT_TO:
-		if (!set_choice(value, converts, ARRAY_SIZE(converts), &choice))
-			return false;
+	else if (id == OPT_TO && set_choice(value, converts, ARRAY_SIZE(converts), &choice))
 		o->convert = (enum convert_format)choice;
-		return o->convert_given = true;
-	case OPT_COLOR:
-		if (!set_choice(value, colors, ARRAY_SIZE(colors), &choice))
-			return false;
+	else if (id == OPT_COLOR && set_choice(value, colors, ARRAY_SIZE(colors), &choice))
 		o->color = (enum color)choice;
-		return true;
-	case OPT_NATIVE:
-		if (!set_choice(value, natives, ARRAY_SIZE(natives), &choice))
-			return false;
+	else if (id == OPT_NATIVE && set_choice(value, natives, ARRAY_SIZE(natives), &choice))
 		o->native = (enum snap_native_mode)choice;
-		return true;
-	default:
-		if (!set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
-			return false;
+	else if (id == OPT_THEME && set_choice(value, themes, ARRAY_SIZE(themes), &choice))
+		o->theme = (enum theme)choice;
+	else if (id == OPT_TASKS && set_choice(value, tasks, ARRAY_SIZE(tasks), &choice))
 		o->tasks = (enum render_tasks)choice;
-		return o->tasks_given = true;
-	}
+	if (id == OPT_FORMAT && choice > FORMAT_HTML) /* several objects are JSON Lines anyway */
+		o->format = (enum format)(choice = FORMAT_JSON);
+	o->tasks_given |= id == OPT_TASKS;
+	o->convert_given |= id == OPT_TO;
+	if (id == OPT_FORMAT && choice > FORMAT_JSON && o->command != COMMAND_REPORT)
+		return choice == FORMAT_MARKDOWN && o->command == COMMAND_DIFF;
+	return choice >= 0;
+}
+
+static bool set_interval(struct options *o, const char *value)
+{
+	if (!parse_duration(value, &o->interval_ns))
+		return false;
+	if (o->command == COMMAND_RECORD || o->command == COMMAND_WATCH)
+		return o->interval_ns >= MS;
+	return o->interval_ns >= 10 * MS && o->interval_ns <= 1000 * MS;
 }
 
 /* One option; false when its value is wrong. */
 static bool take(struct options *o, enum option_id id, char *value)
 {
+	o->dump_only |= !(rows[id].commands & VIEW) || id == OPT_VERBOSE;
 	switch (id) {
 	case OPT_PID:
 		return isdigit((unsigned char)*value) && add_target(o, value);
@@ -339,7 +347,14 @@ static bool take(struct options *o, enum option_id id, char *value)
 	case OPT_COLOR:
 	case OPT_NATIVE:
 	case OPT_TASKS:
+	case OPT_THEME:
 		return take_word(o, id, value);
+	case OPT_INTERVAL:
+		return set_interval(o, value);
+	case OPT_CHILDREN:
+		return o->children = true;
+	case OPT_NO_MOUSE:
+		return o->no_mouse = true;
 	case OPT_OUTPUT:
 		o->output = value;
 		return true;
@@ -358,8 +373,6 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return set_number(value, &o->max_tasks);
 	case OPT_COUNT_OF:
 		return set_number(value, &o->count);
-	case OPT_INTERVAL:
-		return parse_duration(value, &o->interval_ns) && o->interval_ns >= MS;
 	case OPT_LABEL:
 		return add_label(o, value);
 	case OPT_DEBUGINFOD:
@@ -369,8 +382,6 @@ static bool take(struct options *o, enum option_id id, char *value)
 		return *value != 0;
 	case OPT_ALL_PYTHON:
 		return o->all = true;
-	case OPT_CHILDREN:
-		return o->children = true;
 	case OPT_FREEZE:
 		return o->freeze = true;
 	case OPT_LOCALS:
@@ -451,6 +462,7 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 {
 	struct option longs[OPT_COUNT + 1];
 	char shorts[2 * OPT_COUNT + 1];
+	unsigned allowed = o->live ? DUMP | VIEW : 1u << o->command;
 	int code;
 
 	build_tables(longs, shorts);
@@ -471,7 +483,7 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 			*status = fflush(stdout) ? 74 : 0;
 			return false;
 		}
-		if (!(rows[id].commands & 1u << o->command)) {
+		if (!(rows[id].commands & allowed)) {
 			usage_error("--%s does not belong to this command", rows[id].name);
 			return false;
 		}
@@ -493,8 +505,13 @@ static bool fit_together(const struct options *o, int *status)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
 
-	if (!o->n_targets && (o->command == COMMAND_DUMP || o->command == COMMAND_CHECK)) {
+	if (!o->n_targets && (o->command == COMMAND_CHECK ||
+			      (o->command == COMMAND_DUMP && (!o->live || o->dump_only)))) {
 		*status = usage_error("%s", "name a process: stallscope PID");
+		return false;
+	}
+	if (o->children && o->n_targets != 1 && o->command != COMMAND_WATCH) {
+		*status = usage_error("--children takes one process, not %zu", o->n_targets);
 		return false;
 	}
 	if (o->n_targets && o->command == COMMAND_PS) {
@@ -591,7 +608,7 @@ static bool parse_all(int argc, char **argv, const char *word, struct options *o
 
 bool options_parse(int argc, char **argv, struct options *ret, int *status)
 {
-	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS, .interval_ns = 1000 * MS};
+	struct options o = {.for_ns = 200 * MS, .threshold_ns = 100 * MS};
 	const char *word = argc > 1 ? argv[1] : NULL;
 	int command = word ? find_command(word) : -1;
 
@@ -600,6 +617,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		argv[1] = argv[0];
 		argv++;
 		argc--;
+	} else {
+		o.live = true;
 	}
 	if (o.command == COMMAND_WATCH)
 		take_command(&o, &argc, argv);
@@ -608,6 +627,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 			*status = 3; /* a plug-in's word for "unknown" */
 		return false;
 	}
+	if (!o.interval_ns)
+		o.interval_ns = o.command == COMMAND_RECORD ? 1000 * MS : 100 * MS;
 	if (!utf8_locale())
 		o.ascii = true;
 	*ret = o;

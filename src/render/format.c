@@ -18,6 +18,24 @@ void format_duration(char *buf, size_t size, int64_t ns)
 		snprintf(buf, size, "%.1f ms", s * 1e3);
 }
 
+void format_age(struct strbuf *out, int64_t ns)
+{
+	int64_t ms = ns / 1000000, s = ms / 1000;
+
+	if (ms < 1000)
+		strbuf_addf(out, "%d ms", (int)ms);
+	else if (s < 10)
+		strbuf_addf(out, "%d.%d s", (int)s, (int)(ms / 100 % 10));
+	else if (s < 120)
+		strbuf_addf(out, "%d s", (int)s);
+	else if (s < 7200)
+		strbuf_addf(out, "%d m", (int)(s / 60));
+	else if (s < 172800)
+		strbuf_addf(out, "%d h", (int)(s / 3600));
+	else
+		strbuf_addf(out, "%lld d", (long long)(s / 86400));
+}
+
 /* Behind site-packages or lib/pythonX.Y the rest is the module; else the last two parts. */
 const char *short_path(const char *path)
 {

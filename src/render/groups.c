@@ -27,8 +27,8 @@ static uint64_t task_key(const struct snapshot *snap, const struct snap_task *t)
 	return hash;
 }
 
-static bool is_same(const struct snapshot *snap, const struct snap_task *a,
-		    const struct snap_task *b)
+bool tasks_same_path(const struct snapshot *snap, const struct snap_task *a,
+		     const struct snap_task *b)
 {
 	if (a->state != b->state || a->stack.n != b->stack.n || !a->what != !b->what ||
 	    (a->what != b->what && strcmp(a->what, b->what) != 0))
@@ -73,7 +73,7 @@ static struct task_group *group_of(struct grouping *g, uint32_t task)
 		return add_group(g, task);
 	}
 	for (;; i = g->next[i]) {
-		if (is_same(g->snap, t, &g->snap->tasks[g->v[i].example]))
+		if (tasks_same_path(g->snap, t, &g->snap->tasks[g->v[i].example]))
 			return &g->v[i];
 		if (++steps == SAME_HASH_MAX)
 			return &g->v[i]; /* never split without end */

@@ -35,8 +35,45 @@ static void to_ascii(struct strbuf *line)
 	*line = out;
 }
 
+#define LABEL_COLS 13u /* "  executor   ": where the text of a line with a label begins */
+
+/* A label at the begin of a line that was composed whole. */
+static bool has_label(const char *line)
+{
+	size_t word = strcspn(line + strspn(line, " "), " ");
+
+	return !strncmp(line, "  ", 2) && line[2] >= 'a' && line[2] <= 'z' &&
+	       strlen(line) > LABEL_COLS && 2 + word < LABEL_COLS - 1 &&
+	       strspn(line + 2 + word, " ") == LABEL_COLS - 2 - word;
+}
+
+static void report_add(struct text *t, const char *label, const char *text)
+{
+	struct report *r = t->report;
+	struct report_line *line = array_push(&r->v, &r->n, &r->cap);
+	size_t len;
+
+	if (!label && has_label(text)) {
+		label = text;
+		text += LABEL_COLS;
+	}
+	*line = (struct report_line){NULL, arena_strdup(&r->arena, text)};
+	if (!label || !*label)
+		return;
+	label += strspn(label, " ");
+	for (len = 0; label[len] && strncmp(label + len, "  ", 2) != 0; len++)
+		;
+	line->label = arena_strndup(&r->arena, label, len);
+}
+
 void text_end_line(struct text *t)
 {
+	if (t->report) {
+		if (t->line.len)
+			report_add(t, NULL, t->line.data);
+		strbuf_reset(&t->line);
+		return;
+	}
 	if (t->o->ascii)
 		to_ascii(&t->line);
 	utf8_add_cut(t->out, t->line.data, t->o->width, false, t->o->ascii);
@@ -56,6 +93,10 @@ void text_wrap(struct text *t, const char *prefix, const char *text)
 {
 	size_t indent = utf8_width(prefix), column = indent;
 
+	if (t->report) {
+		report_add(t, prefix, text);
+		return;
+	}
 	strbuf_addstr(&t->line, prefix);
 	while (*text) {
 		const char *end = strchrnul(text, ' ');
@@ -474,4 +515,28 @@ void render_text(const struct snapshot *snap, const struct diagnosis *d,
 	problems_text(&t);
 	await_rows_deinit(&t.rows);
 	strbuf_deinit(&t.line);
+}
+
+void render_report(const struct snapshot *snap, const struct diagnosis *d, uint32_t loop,
+		   const struct render_options *options, struct report *ret)
+{
+	struct text t = {.s = snap,
+			 .d = d,
+			 .o = options,
+			 .line = STRBUF_INIT,
+			 .rows = AWAIT_ROWS_INIT,
+			 .report = ret};
+	bool of_loop = loop != SNAP_NONE;
+
+	text_verdict(&t, of_loop ? &snap->loops[loop] : NULL,
+		     of_loop ? &d->loops[loop] : &d->process);
+	await_rows_deinit(&t.rows);
+	strbuf_deinit(&t.line);
+}
+
+void report_deinit(struct report *report)
+{
+	free(report->v);
+	arena_deinit(&report->arena);
+	*report = (struct report)REPORT_INIT;
 }

@@ -13,6 +13,7 @@ struct text {
 	struct strbuf *out;
 	struct strbuf line; /* being made: cut to the width when it ends */
 	struct await_rows rows;
+	struct report *report; /* lines go there, and not into out; NULL: they do not */
 };
 
 void text_end_line(struct text *t);
@@ -28,20 +29,6 @@ void text_place(const struct text *t, const struct snap_frame *f, struct strbuf 
 /* Below the line of a frame: its source, if it is there, and its variables (text_frame.c). */
 void text_source(struct text *t, const struct snap_frame *f, size_t indent);
 void text_variables(struct text *t, const struct snap_frame *f, size_t indent);
-
-/* What a task waits in, or its state in brackets; a library's wait by its title in the catalogue.
- */
-void text_waits(const struct snapshot *s, struct await_rows *rows, const struct snap_task *task,
-		struct strbuf *out);
-
-/* The innermost frame of the user's own, else the innermost; NULL of an empty stack. */
-const struct snap_frame *text_own_frame(const struct snapshot *s, const struct snap_stack *stack);
-
-/* The name that a reader knows a thread by. */
-static inline const char *text_thread_name(const struct snap_thread *thread)
-{
-	return snap_thread_name(thread);
-}
 
 /*
  * From the first sentence to the evidence: what is the case, who, in what, who suffers, and how

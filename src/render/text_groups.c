@@ -25,25 +25,6 @@ static struct columns columns_of(const struct text *t)
 	return (struct columns){22 + more / 3, 16 + more / 3, 18 + more - 2 * (more / 3)};
 }
 
-/* "14 m": whole units, cut and not rounded, so that a lower bound stays one. */
-static void add_age(struct strbuf *out, int64_t ns)
-{
-	int64_t ms = ns / 1000000, s = ms / 1000;
-
-	if (ms < 1000)
-		strbuf_addf(out, "%d ms", (int)ms);
-	else if (s < 10)
-		strbuf_addf(out, "%d.%d s", (int)s, (int)(ms / 100 % 10));
-	else if (s < 120)
-		strbuf_addf(out, "%d s", (int)s);
-	else if (s < 7200)
-		strbuf_addf(out, "%d m", (int)(s / 60));
-	else if (s < 172800)
-		strbuf_addf(out, "%d h", (int)(s / 3600));
-	else
-		strbuf_addf(out, "%lld d", (long long)(s / 86400));
-}
-
 static void oldest(const struct task_group *g, struct strbuf *out)
 {
 	if (!g->have_oldest) {
@@ -51,7 +32,7 @@ static void oldest(const struct task_group *g, struct strbuf *out)
 		return;
 	}
 	strbuf_addstr(out, g->oldest_is_lower ? ">= " : "");
-	add_age(out, g->oldest_ns);
+	format_age(out, g->oldest_ns);
 }
 
 static void column(struct text *t, const char *text, size_t width)

@@ -13,7 +13,7 @@
 #define LEAF_SHOWN 12u
 
 /* Ways of the interpreter to call a function: each call has some of them. */
-static bool is_glue(const struct snap_native_frame *f)
+bool native_is_glue(const struct snap_native_frame *f)
 {
 	static const char *const begins[] = {"_PyEval_",
 					     "_PyObject_Call",
@@ -64,17 +64,22 @@ static void add_object(const char *path, struct strbuf *out)
 		strbuf_addstr(out, name);
 }
 
+void native_place(const struct snap_native_frame *f, struct strbuf *out)
+{
+	if (!f->object)
+		strbuf_addf(out, "0x%" PRIx64, f->address);
+	else
+		add_object(f->object, out);
+	if (f->object && !f->function)
+		strbuf_addf(out, "+0x%" PRIx64, f->offset);
+}
+
 static void native_line(struct text *t, const struct snap_native_frame *f)
 {
 	cleanup_strbuf struct strbuf where = STRBUF_INIT;
 	size_t used;
 
-	if (!f->object)
-		strbuf_addf(&where, "0x%" PRIx64, f->address);
-	else
-		add_object(f->object, &where);
-	if (f->object && !f->function)
-		strbuf_addf(&where, "+0x%" PRIx64, f->offset);
+	native_place(f, &where);
 	strbuf_addstr(&t->line, "  ");
 	used = utf8_add_cut(&t->line, where.data, t->o->width / 2, true, t->o->ascii);
 	if (f->function) {
@@ -94,11 +99,11 @@ static void native_lines(struct text *t, uint32_t begin, uint32_t end)
 	uint32_t shown = 0, all = 0;
 
 	for (uint32_t i = begin; i < end; i++)
-		all += t->o->verbose || !is_glue(&t->s->natives[i]);
+		all += t->o->verbose || !native_is_glue(&t->s->natives[i]);
 	for (uint32_t i = end; i-- > begin;) {
 		const struct snap_native_frame *f = &t->s->natives[i];
 
-		if (!t->o->verbose && is_glue(f) && i != begin)
+		if (!t->o->verbose && native_is_glue(f) && i != begin)
 			continue;
 		if (!t->o->verbose && all > LEAF_SHOWN && shown == LEAF_SHOWN / 2)
 			TEXT_LINE(t, "  ... %u functions (-v shows them)", all - LEAF_SHOWN);

@@ -13,7 +13,9 @@
 #define INDENT_MAX 20u /* levels; deeper ones have their number */
 
 struct tree {
-	struct text *t;
+	const struct snapshot *s;
+	const struct task_filter *filter;
+	struct text *t; /* NULL: rows are made */
 	uint32_t loop;
 	struct addrmap index; /* task address -> index, of tasks of this loop */
 	uint8_t *state;	      /* per task: SEEN, ... */
@@ -24,6 +26,8 @@ struct tree {
 		uint32_t task, next; /* child to be shown, in children */
 	} * path;		     /* from a root to where we are */
 	size_t depth, path_cap;
+	struct task_tree_row *rows; /* made instead of text when there is no text */
+	size_t n_rows, rows_cap;
 };
 
 enum { SEEN = 1, ON_PATH = 2, WALKED = 4 };
@@ -51,7 +55,7 @@ static void link_child(struct tree *tree, uint32_t parent, uint32_t child)
 
 static void link_all(struct tree *tree)
 {
-	const struct snapshot *s = tree->t->s;
+	const struct snapshot *s = tree->s;
 
 	for (uint32_t i = 0; i < s->n_tasks; i++) {
 		const struct snap_task *task = &s->tasks[i];
@@ -75,7 +79,7 @@ static void link_all(struct tree *tree)
 /* first[i] to first[i + 1] are the children of task i. */
 static void make_tree(struct tree *tree)
 {
-	const struct snapshot *s = tree->t->s;
+	const struct snapshot *s = tree->s;
 	uint32_t total = 0, count;
 
 	for (uint32_t i = 0; i < s->n_tasks; i++) {
@@ -117,7 +121,7 @@ static void add_cut(const struct tree *tree, const char *text, size_t columns, s
 /* What it waits in, and who has that. */
 static void waits(struct tree *tree, const struct snap_task *task, struct strbuf *out)
 {
-	const struct snapshot *s = tree->t->s;
+	const struct snapshot *s = tree->s;
 	cleanup_strbuf struct strbuf what = STRBUF_INIT;
 
 	text_waits(s, &tree->t->rows, task, &what);
@@ -133,8 +137,8 @@ static void waits(struct tree *tree, const struct snap_task *task, struct strbuf
 /* What is to be seen in any case: that something is wrong with it, and where it is. */
 static void marks(struct tree *tree, uint32_t i, struct strbuf *out)
 {
-	const struct snap_task *task = &tree->t->s->tasks[i];
-	const struct snap_frame *f = text_own_frame(tree->t->s, &task->stack);
+	const struct snap_task *task = &tree->s->tasks[i];
+	const struct snap_frame *f = text_own_frame(tree->s, &task->stack);
 	cleanup_strbuf struct strbuf where = STRBUF_INIT;
 
 	if (task->owner == SNAP_OWNER_NOBODY && tree->parent[i] == SNAP_NONE)
@@ -162,8 +166,6 @@ static void node(struct tree *tree, uint32_t i)
 	cleanup_strbuf struct strbuf name = STRBUF_INIT, what = STRBUF_INIT, right = STRBUF_INIT;
 	size_t room, indented;
 
-	if (!task_filter_matches(t->o->filter, t->s, i))
-		return;
 	indent(tree);
 	indented = t->line.len;
 	add_cut(tree, task->name, 30, &name);
@@ -184,10 +186,8 @@ static void node(struct tree *tree, uint32_t i)
 
 static void again(struct tree *tree, uint32_t i)
 {
-	if (!task_filter_matches(tree->t->o->filter, tree->t->s, i))
-		return;
 	indent(tree);
-	add_cut(tree, tree->t->s->tasks[i].name, 30, &tree->t->line);
+	add_cut(tree, tree->s->tasks[i].name, 30, &tree->t->line);
 	strbuf_addstr(&tree->t->line, tree->state[i] & ON_PATH ? "(a ring: it is awaited from here)"
 							       : "(shown above)");
 	text_end_line(tree->t);
@@ -196,15 +196,28 @@ static void again(struct tree *tree, uint32_t i)
 /* ---- walking -----------------------------------------------------------------------------------
  */
 
+static void show(struct tree *tree, uint32_t i)
+{
+	bool seen = tree->state[i] & SEEN;
+
+	if (!task_filter_matches(tree->filter, tree->s, i))
+		return;
+	if (!tree->t)
+		*array_push(&tree->rows, &tree->n_rows, &tree->rows_cap) = (struct task_tree_row){
+			i, (uint32_t)tree->depth, seen, seen && tree->state[i] & ON_PATH};
+	else if (seen)
+		again(tree, i);
+	else
+		node(tree, i);
+}
+
 static void enter(struct tree *tree, uint32_t i)
 {
 	struct level *level;
 
-	if (tree->state[i] & SEEN) {
-		again(tree, i);
+	show(tree, i);
+	if (tree->state[i] & SEEN)
 		return;
-	}
-	node(tree, i);
 	tree->state[i] |= SEEN | ON_PATH;
 	level = array_push(&tree->path, &tree->depth, &tree->path_cap);
 	*level = (struct level){i, tree->first[i]};
@@ -238,7 +251,7 @@ static uint32_t on_ring(struct tree *tree, uint32_t i)
 
 static void branches(struct tree *tree, bool rings)
 {
-	const struct snapshot *s = tree->t->s;
+	const struct snapshot *s = tree->s;
 
 	for (uint32_t i = 0; i < s->n_tasks; i++) {
 		if (s->tasks[i].loop != tree->loop || tree->state[i] & SEEN)
@@ -250,22 +263,38 @@ static void branches(struct tree *tree, bool rings)
 	}
 }
 
+static void walk(struct tree *tree)
+{
+	size_t n = tree->s->n_tasks;
+
+	tree->state = mem_zalloc(n + 1, sizeof(*tree->state));
+	tree->first = mem_zalloc(n + 1, sizeof(*tree->first));
+	tree->parent = mem_zalloc(n + 1, sizeof(*tree->parent));
+	make_tree(tree);
+	branches(tree, false);
+	branches(tree, true);
+	addrmap_deinit(&tree->index);
+	free(tree->state);
+	free(tree->first);
+	free(tree->parent);
+	free(tree->children);
+	free(tree->path);
+}
+
 void text_tree(struct text *t, uint32_t loop)
 {
-	size_t n = t->s->n_tasks;
-	struct tree tree = {.t = t, .loop = loop};
+	struct tree tree = {.s = t->s, .filter = t->o->filter, .t = t, .loop = loop};
 
-	tree.state = mem_zalloc(n + 1, sizeof(*tree.state));
-	tree.first = mem_zalloc(n + 1, sizeof(*tree.first));
-	tree.parent = mem_zalloc(n + 1, sizeof(*tree.parent));
 	text_end_line(t);
-	make_tree(&tree);
-	branches(&tree, false);
-	branches(&tree, true);
-	addrmap_deinit(&tree.index);
-	free(tree.state);
-	free(tree.first);
-	free(tree.parent);
-	free(tree.children);
-	free(tree.path);
+	walk(&tree);
+}
+
+void task_tree(const struct snapshot *snap, uint32_t loop, const struct task_filter *filter,
+	       struct task_tree_row **ret, size_t *n)
+{
+	struct tree tree = {.s = snap, .filter = filter, .loop = loop};
+
+	walk(&tree);
+	*ret = tree.rows;
+	*n = tree.n_rows;
 }

@@ -166,7 +166,7 @@ def test_a_long_stall_is_told_while_it_lasts(program):
 
 
 def test_native_and_redact(tmp_path, program):
-    with Target(ORDINARY, "workers.py", stdin=subprocess.PIPE) as target:
+    with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target:
         pid = target.truth["workers"][0]
         with Watch(tmp_path, "--native", "always", "--count", 2, pid) as watch:
             assert watch.end() == 0
@@ -189,7 +189,7 @@ def test_exec_and_exit(tmp_path):
 
 
 def test_workers(tmp_path):
-    with Target(ORDINARY, "workers.py", stdin=subprocess.PIPE) as target, \
+    with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target, \
             Watch(tmp_path, "--children", target.pid) as watch:
         seen = lambda pid: [e for e in watch.events("stall") if e["pid"] == pid]  # noqa: E731
         watch.wait(lambda: all(map(seen, target.truth["workers"])))
@@ -220,7 +220,7 @@ def test_what_cannot_be_watched():
 # ---- how it ends --------------------------------------------------------------------------------
 
 def test_count_time_and_signals(tmp_path):
-    with Target(ORDINARY, "workers.py", stdin=subprocess.PIPE) as target:
+    with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target:
         pid = target.truth["workers"][0]
         with Watch(tmp_path, "--count", 2, pid) as watch:
             assert watch.end() == 0
@@ -278,7 +278,7 @@ def test_command_ends_with_us(tmp_path, program, signum):
 def test_exec_event(tmp_path):
     """Commands that do not end do not hold up the watch, nor are there more and more of them."""
     events = tmp_path / "events"
-    with Target(ORDINARY, "workers.py", stdin=subprocess.PIPE) as target, \
+    with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target, \
             Watch(tmp_path, "--exec", "cat >>%s; exec sleep 60" % events, target.truth["workers"][0]) as watch:
         watch.wait(lambda: len(watch.events("stall")) == 6)
         assert len(children(watch.process.pid)) == 4
@@ -290,7 +290,7 @@ def test_exec_event(tmp_path):
 
 def test_save(tmp_path):
     folder = tmp_path / "cores"
-    with Target(ORDINARY, "workers.py", stdin=subprocess.PIPE) as target, \
+    with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target, \
             Watch(tmp_path, "--save", folder, "--count", 3, target.truth["workers"][0]) as watch:
         assert watch.end() == 0
         cores = [e["core"] for e in watch.events("stall") if "core" in e]

@@ -1,39 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""workers.py: a parent without a loop and its workers, which have one each and stall now and then.
-A worker is replaced by a new one when the parent reads a line; the parent ends with its input."""
+"""workers.py SECONDS [exec]: a parent and two workers with a loop each; one that ends is replaced.
+
+With exec there is only one process, that becomes another program (one whose loop is held) when it
+gets SIGUSR1.
+"""
 import asyncio
-import json
+import ctypes
 import os
 import signal
 import sys
 import time
 
+import truth
 
-def stall_of_worker():
-    time.sleep(0.15)
+SECONDS = float(sys.argv[1])
 
 
-async def work(parent):
-    while os.getppid() == parent:
-        await asyncio.sleep(0.2)
-        stall_of_worker()
+async def tick():
+    while True:
+        await asyncio.sleep(0.05)
+
+
+def work():
+    asyncio.run(asyncio.wait_for(tick(), SECONDS))
 
 
 def start():
-    parent, pid = os.getpid(), os.fork()
-    if pid == 0:
-        asyncio.run(work(parent))
+    pid = os.fork()
+    if not pid:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with its parent
+        work()
         os._exit(0)
     return pid
 
 
-workers = [start(), start()]
-print(json.dumps({"pid": os.getpid(), "workers": workers}), flush=True)
-for line in sys.stdin:
-    gone = workers.pop(0)
-    os.kill(gone, signal.SIGKILL)
-    os.waitpid(gone, 0)
-    workers.append(start())
-    print(json.dumps({"gone": gone, "new": workers[-1]}), flush=True)
-for worker in workers:
-    os.kill(worker, signal.SIGKILL)
+def parent():
+    pids = {start(), start()}
+    truth.tell("workers", None)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        pids.discard(os.waitpid(-1, os.WNOHANG)[0])
+        if len(pids) < 2:
+            pids.add(start())
+        time.sleep(0.05)
+
+
+async def become():
+    folder = os.path.dirname(os.path.abspath(__file__))
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGUSR1, os.execv, sys.executable,
+        [sys.executable, os.path.join(folder, "states.py"), "blocked", str(SECONDS)])
+    truth.tell("exec", None)
+    await tick()
+
+
+if sys.argv[2:] == ["exec"]:
+    asyncio.run(become())
+else:
+    parent()

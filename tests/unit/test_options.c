@@ -238,13 +238,42 @@ static void test_targets(void **state)
 	assert_string_equal(o->targets[2], "1");
 	assert_string_equal(o->targets[3], "app.core");
 	assert_string_equal(o->targets[4], "-4");
-	assert_ends("", 2, "name a process");
+	assert_int_equal(taken("")->n_targets, 0); /* the picker */
 	assert_ends("dump", 2, "name a process");
 	assert_ends("-f json", 2, "name a process");
 	assert_ends("-p x", 2, "--pid takes PID, not 'x'");
 	assert_ends("-p \x1b[31m", 2, "--pid takes PID, not '\\x1b[31m'");
 	assert_ends("--pid -1", 2, "--pid takes PID");
 	assert_ends("-p", 2, "requires an argument");
+}
+
+/* Without a command it is the live view, unless something is asked for that only dump has. */
+static void test_live(void **state)
+{
+	const struct options *o = taken("42");
+
+	(void)state;
+	assert_true(o->live);
+	assert_false(o->dump_only);
+	assert_int_equal(o->interval_ns, 100 * INT64_C(1000000));
+	o = taken("--children --interval 20ms --theme light --no-mouse --threshold 1s --ascii 42");
+	assert_true(o->live && o->children && o->no_mouse && !o->dump_only);
+	assert_int_equal(o->theme, THEME_LIGHT);
+	assert_int_equal(o->interval_ns, 20 * INT64_C(1000000));
+	assert_true(taken("-f json 42")->dump_only);
+	assert_true(taken("-v 42")->dump_only);
+	assert_true(taken("--exit-code 42")->dump_only);
+	assert_false(taken("dump 42")->live);
+	o = taken("view --theme mono stall.core");
+	assert_int_equal(o->command, COMMAND_VIEW);
+	assert_false(o->live);
+	assert_int_equal(taken("view")->n_targets, 0);
+	assert_ends("view -f json 42", 2, "--format does not belong");
+	assert_ends("dump --no-mouse 42", 2, "--no-mouse does not belong");
+	assert_ends("--theme pink 42", 2, "--theme takes NAME");
+	assert_ends("--interval 1ms 42", 2, "--interval takes DUR");
+	assert_ends("--interval 2s 42", 2, "--interval takes DUR");
+	assert_ends("--children 42 43", 2, "--children takes one process");
 }
 
 static void test_too_many_targets(void **state)
@@ -357,7 +386,7 @@ static void test_record(void **state)
 	assert_ends("record 42 43 -o x", 2, "name one process and a file");
 	assert_ends("record 42 -o x --interval 0", 2, "--interval takes DUR");
 	assert_ends("record 42 -o x --count 0", 2, "--count takes N");
-	assert_ends("--interval 1s 42", 2, "--interval does not belong");
+	assert_ends("dump --interval 1s 42", 2, "--interval does not belong");
 }
 
 static void test_files_of_recordings(void **state)
@@ -399,7 +428,7 @@ static void test_watch(void **state)
 	assert_ends("watch", 2, "name a process");
 	assert_ends("watch --", 2, "name a process");
 	assert_ends("watch --exec= 42", 2, "--exec takes CMD");
-	assert_ends("--children 42", 2, "--children does not belong");
+	assert_ends("dump --children 42", 2, "--children does not belong");
 }
 
 static void test_save_is_of_one(void **state)
@@ -487,9 +516,9 @@ static void test_help(void **state)
 /* Each line of --help fits a terminal. */
 static void test_help_is_narrow(void **state)
 {
-	static const char *const lines[] = {"--help",	    "dump --help",   "record --help",
-					    "watch --help", "report --help", "explain --help",
-					    "doctor --help"};
+	static const char *const lines[] = {"--help",	      "dump --help",  "view --help",
+					    "record --help",  "watch --help", "report --help",
+					    "explain --help", "doctor --help"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -528,6 +557,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_defaults, end),
 		cmocka_unit_test_teardown(test_commands, end),
 		cmocka_unit_test_teardown(test_targets, end),
+		cmocka_unit_test_teardown(test_live, end),
 		cmocka_unit_test_teardown(test_too_many_targets, end),
 		cmocka_unit_test_teardown(test_values, end),
 		cmocka_unit_test_teardown(test_wrong_values, end),
