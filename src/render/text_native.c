@@ -93,25 +93,79 @@ static void native_line(struct text *t, const struct snap_native_frame *f)
 	text_end_line(t);
 }
 
-/* Frames [begin, end) of natives, newest last. */
-static void native_lines(struct text *t, uint32_t begin, uint32_t end)
+static bool is_nameless(const struct snap_native_frame *f)
 {
-	uint32_t shown = 0, all = 0;
+	return f->object && !f->function;
+}
 
-	for (uint32_t i = begin; i < end; i++)
-		all += t->o->verbose || !native_is_glue(&t->s->natives[i]);
-	for (uint32_t i = end; i-- > begin;) {
-		const struct snap_native_frame *f = &t->s->natives[i];
+/* Of a stripped object: what they are called nobody knows, how many there are is enough. */
+static void nameless_line(struct text *t, const struct snap_native_frame *f, uint32_t n)
+{
+	cleanup_strbuf struct strbuf object = STRBUF_INIT;
+	size_t used;
 
-		if (!t->o->verbose && native_is_glue(f) && i != begin)
+	add_object(f->object, &object);
+	strbuf_addstr(&t->line, "  ");
+	used = utf8_add_cut(&t->line, object.data, t->o->width / 2, true, t->o->ascii);
+	strbuf_pad(&t->line, ' ', used < 29 ? 30 - used : 1);
+	strbuf_addf(&t->line, "(%" PRIu32 " functions without a name)", n);
+	text_end_line(t);
+}
+
+/* Frames [begin, end) of natives, all of them, newest last. */
+static void all_lines(struct text *t, uint32_t begin, uint32_t end)
+{
+	for (uint32_t i = end; i-- > begin;)
+		native_line(t, &t->s->natives[i]);
+}
+
+/* Neighbours without a name in one object are one line. Returns how many frames it has. */
+static uint32_t run_of(const struct snapshot *s, uint32_t begin, uint32_t last)
+{
+	const struct snap_native_frame *f = &s->natives[last];
+	uint32_t n = 1;
+
+	while (is_nameless(f) && last - n + 1 > begin && is_nameless(f - n) &&
+	       !strcmp(f[-(int)n].object, f->object))
+		n++;
+	return n;
+}
+
+/* The same, without those that only call others; of many the outer and the inner ones. */
+static void few_lines(struct text *t, uint32_t begin, uint32_t end)
+{
+	const struct snapshot *s = t->s;
+	uint32_t lines = 0, shown = 0, n;
+
+	for (uint32_t i = end; i > begin; i -= n) {
+		n = run_of(s, begin, i - 1);
+		lines += !native_is_glue(&s->natives[i - 1]) || i - 1 == begin;
+	}
+	for (uint32_t i = end; i > begin; i -= n) {
+		const struct snap_native_frame *f = &s->natives[i - 1];
+
+		n = run_of(s, begin, i - 1);
+		if (native_is_glue(f) && i - 1 != begin)
 			continue;
-		if (!t->o->verbose && all > LEAF_SHOWN && shown == LEAF_SHOWN / 2)
-			TEXT_LINE(t, "  ... %u functions (-v shows them)", all - LEAF_SHOWN);
-		if (t->o->verbose || all <= LEAF_SHOWN || shown < LEAF_SHOWN / 2 ||
-		    shown >= all - LEAF_SHOWN / 2)
-			native_line(t, f);
+		if (lines > LEAF_SHOWN && shown == LEAF_SHOWN / 2)
+			TEXT_LINE(t, "  ... %u more (-v shows them)", lines - LEAF_SHOWN);
+		if (lines <= LEAF_SHOWN || shown < LEAF_SHOWN / 2 ||
+		    shown >= lines - LEAF_SHOWN / 2) {
+			if (n > 1)
+				nameless_line(t, f, n);
+			else
+				native_line(t, f);
+		}
 		shown++;
 	}
+}
+
+static void native_lines(struct text *t, uint32_t begin, uint32_t end)
+{
+	if (t->o->verbose)
+		all_lines(t, begin, end);
+	else
+		few_lines(t, begin, end);
 }
 
 void text_native_above(struct text *t, uint32_t frame)
