@@ -89,6 +89,7 @@ struct verdict {
 	double on_cpu, run_queue; /* ratio over the looks, < 0 unknown */
 	double callback_s;	  /* OVERLOADED: mean cost of a callback */
 	double turn_s;		  /* OVERLOADED: length of one turn of the loop */
+	int64_t batch;		  /* ... and callbacks in the largest one that was seen */
 	unsigned episodes;	  /* CHOPPY: holds seen */
 	uint32_t site_count;	  /* WAITING: tasks at the site ... */
 	uint32_t site_of;	  /* ... of so many; wait_for() and what runs in it count as one */

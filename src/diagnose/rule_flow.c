@@ -97,6 +97,7 @@ void explain_overloaded(const struct facts *f, struct verdict *v)
 		    "mixed");
 	v->callback_s = f->callback_s;
 	v->turn_s = f->turn_s;
+	v->batch = f->max_batch;
 	if (f->turn_s > ns_to_s(v->lag_ns))
 		v->lag_ns = aio_ns(f->turn_s);
 	v->title = "too many ready callbacks";

@@ -235,11 +235,11 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 	else if (v->callback_s >= 0)
 		snprintf(each, sizeof(each), ", about %.0f us each on average",
 			 v->callback_s * 1e6);
-	if (l->run.have_batch)
+	if (v->batch > 0)
 		snprintf(line, sizeof(line),
 			 "The loop turns, but one turn takes %s: %lld callbacks were ready at "
 			 "once%s.",
-			 duration(turn, aio_ns(v->turn_s)), (long long)l->run.ntodo, each);
+			 duration(turn, aio_ns(v->turn_s)), (long long)v->batch, each);
 	else
 		snprintf(line, sizeof(line), "The loop turns, but one turn takes %s%s.",
 			 duration(turn, aio_ns(v->turn_s)), each);
