@@ -107,6 +107,55 @@ static bool stall_began(const struct look *k)
 	return false;
 }
 
+/* The last look at a loop; NULL: none. */
+static const struct snap_look *last_look(const struct snapshot *s, const struct snap_loop *loop)
+{
+	for (size_t i = s->n_looks; i-- > 0;)
+		if (s->looks[i].loop == loop->run.loop)
+			return &s->looks[i];
+	return NULL;
+}
+
+/*
+ * The looks may end in the middle of a hold: then it is not known yet whether that is a stall. How
+ * long until one that goes on reaches the threshold; 0: there is none, or it is known anyway.
+ */
+static int64_t hold_goes_on(const struct look *k)
+{
+	static const int64_t short_ns = 10000000; /* every callback is a hold of that kind */
+	const struct snapshot *s = k->snap;
+	int64_t most = 0;
+
+	if (verdict_unhealthy(k->d->worst))
+		return 0;
+	for (size_t i = 0; i < s->n_loops; i++) {
+		const struct snap_look *l = last_look(s, &s->loops[i]);
+		int64_t held;
+
+		if (!l || !l->found || l->end_time <= 0 || s->loops[i].own_clock)
+			continue;
+		held = (int64_t)l->clock_ns - aio_ns(l->end_time);
+		if (held >= short_ns && held < k->o->threshold_ns &&
+		    k->o->threshold_ns - held > most)
+			most = k->o->threshold_ns - held;
+	}
+	return most;
+}
+
+/* How much longer to look, in ns. */
+static int64_t look_left(const struct look *k, uint64_t *end_ns)
+{
+	int64_t left = diagnosis_wants(k->snap, k->d, k->o->for_ns), now;
+
+	if (left > 0 || !k->o->for_ns || !k->snap->n_looks)
+		return left;
+	now = (int64_t)k->snap->looks[k->snap->n_looks - 1].clock_ns;
+	if (!*end_ns)
+		*end_ns = (uint64_t)(now + k->o->threshold_ns);
+	left = hold_goes_on(k);
+	return now < (int64_t)*end_ns ? left : 0;
+}
+
 static int64_t look_step(const struct options *o)
 {
 	int64_t step = o->for_ns / LOOKS_MOST;
@@ -128,11 +177,11 @@ static bool watch(struct look *k, struct error *err)
 {
 	struct source *light = source_again(k->target->src);
 	int64_t mean = look_step(k->o), step, left;
-	uint64_t seed = (uint64_t)k->snap->clock_ns;
+	uint64_t seed = (uint64_t)k->snap->clock_ns, end_ns = 0;
 	int retakes = 0;
 	bool ok = true;
 
-	while (ok && (left = diagnosis_wants(k->snap, k->d, k->o->for_ns)) > 0) {
+	while (ok && (left = look_left(k, &end_ns)) > 0) {
 		step = uneven(mean, &seed);
 		nap(left < step ? left : step);
 		ok = snapshot_look(k->target->py, light, k->snap, err);
