@@ -51,6 +51,22 @@ static int64_t which_sleep(const struct proc_syscall *call)
 	return call->args[0] < clocks ? SYS_clock_nanosleep : SYS_nanosleep;
 }
 
+/*
+ * wchan passes over functions of the scheduler, and the compiler leaves none between them and the
+ * entry when a sleep goes on (hrtimer_nanosleep_restart() ends in a tail call). Of the calls that
+ * go on so, futex() and poll() have functions of their own.
+ */
+static bool is_sleep(const char *wchan)
+{
+	static const char *const begins[] = {"hrtimer_nanosleep", "do_nanosleep", "do_syscall_64",
+					     "x64_sys_call", "invoke_syscall"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(begins); i++)
+		if (!strncmp(wchan, begins[i], strlen(begins[i])))
+			return true;
+	return false;
+}
+
 bool proc_syscall_resume(struct proc_syscall *call, const char *wchan)
 {
 	int64_t number = -1;
@@ -59,7 +75,7 @@ bool proc_syscall_resume(struct proc_syscall *call, const char *wchan)
 		return false;
 	if (!strncmp(wchan, "futex_", 6))
 		number = SYS_futex;
-	else if (!strncmp(wchan, "hrtimer_nanosleep", 17) || !strncmp(wchan, "do_nanosleep", 12))
+	else if (is_sleep(wchan))
 		number = which_sleep(call);
 #ifdef SYS_poll
 	else if (!strncmp(wchan, "poll_schedule_timeout", 21) || !strncmp(wchan, "do_sys_poll", 11))
