@@ -64,6 +64,10 @@ void native_evidence(const struct facts *f, struct verdict *v)
 		return;
 	utf8_copy(function, sizeof(function), at->function);
 	utf8_copy(object, sizeof(object), base_name(at->object));
+	if (at > f->snap->natives + n->first) { /* it goes on in functions without a name */
+		add_evidence(v, "native stack", "in C it is below %s of %s", function, object);
+		return;
+	}
 	if (at + 1 >= end || !at[1].function || !at[1].object) {
 		add_evidence(v, "native stack", "in C it is in %s of %s", function, object);
 		return;
