@@ -21,6 +21,10 @@ int main(int argc, char **argv)
 	struct options options;
 	int status;
 
+	static char name[] = "stallscope"; /* getopt_long() begins its messages with it */
+
+	if (argc > 0)
+		argv[0] = name;
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, told as such */
 	if (!options_parse(argc, argv, &options, &status))

@@ -148,7 +148,8 @@ static const struct explanation table[] = {
 
 	{EXPLAIN_VERDICT, "OVERLOADED", "", "each callback is short, there are too many",
 	 "No single callback holds the loop for long, but so many are ready that a turn of the "
-	 "loop takes longer than the threshold. Everything is late alike.",
+	 "loop takes longer than the threshold, or that thousands are ready in every turn and "
+	 "the loop never waits. Everything is late alike.",
 	 "The index of the callback moves between looks while the batch is large; from both "
 	 "come the cost of one callback and the length of a turn.",
 	 "Bound how many tasks exist at once (Semaphore, TaskGroup over chunks, a queue with "
