@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "record_json.h"
 #include "report_page.h"
 
@@ -9,6 +11,11 @@ static const char *const classes[] = {
 };
 
 static const char *const senses[] = {"better", "", "WORSE"};
+
+static bool is_same(const struct diff_row *r)
+{
+	return !r->sense && !strcmp(r->before, r->after);
+}
 
 static void page(const struct diff *d, const struct report_options *o, struct page *p)
 {
@@ -21,7 +28,9 @@ static void page(const struct diff *d, const struct report_options *o, struct pa
 	else
 		page_line(p, "stallscope: diff same or better");
 	t = page_table(p, "What changed, the worst first", " |of|what|before|after");
-	for (size_t i = 0; i < d->n && (o->verbose || i < 2 * REPORT_ROWS); i++) {
+	for (size_t i = 0; i < d->n; i++) {
+		if (!o->verbose && (is_same(&d->v[i]) || table_rows(t) >= 2 * REPORT_ROWS))
+			continue;
 		page_cell(p, t, "%s", senses[d->v[i].sense + 1]);
 		page_cell(p, t, "%s", classes[d->v[i].class]);
 		page_cell(p, t, "%s", d->v[i].what);
@@ -29,7 +38,7 @@ static void page(const struct diff *d, const struct report_options *o, struct pa
 		page_cell(p, t, "%s", d->v[i].after);
 	}
 	if (table_rows(t) < d->n)
-		page_note(p, t, "%zu more: --verbose", d->n - table_rows(t));
+		page_note(p, t, "%zu more, or the same as before: --verbose", d->n - table_rows(t));
 }
 
 void diff_text(const struct diff *d, const struct report_options *o, struct strbuf *out)
