@@ -16,7 +16,7 @@ struct loop_state {
 };
 
 struct history_index {
-	struct addrmap texts, holders, stacks, groups, loops, holder_hosts;
+	struct addrmap texts, holders, stacks, groups, loops, holder_hosts, stalls;
 	const char **text;
 	size_t n_text, text_cap, text_bytes;
 	size_t files_cap, holders_cap, stalls_cap, stacks_cap, groups_cap, loops_cap, hosts_cap;

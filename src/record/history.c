@@ -50,6 +50,7 @@ void history_deinit(struct history *h)
 	addrmap_deinit(&x->groups);
 	addrmap_deinit(&x->loops);
 	addrmap_deinit(&x->holder_hosts);
+	addrmap_deinit(&x->stalls);
 	free(x->text);
 	free(x->states);
 	free(x);
@@ -289,17 +290,65 @@ static void count_holder(struct history *h, const struct history_stall *s, uint3
 		holder->worst = at;
 }
 
+/* 20 ms of one loop; never 0. */
+static uint64_t slot_of(const struct history_stall *s, int64_t offset)
+{
+	return (uint64_t)((int64_t)(s->time * 50) + offset) << 13 ^ (s->loop + 1);
+}
+
+/* One that another file has too: two recordings of one process, or one that was given twice. */
+static struct history_stall *find_twin(struct history *h, const struct history_stall *s)
+{
+	static const double same_s = 0.01;
+	double most; /* one begins when the one before is over */
+
+	for (int64_t offset = -1; offset <= 1 && !isnan(s->time); offset++) {
+		uint32_t at = addrmap_get(&h->index->stalls, slot_of(s, offset));
+		struct history_stall *twin = at == ADDRMAP_NONE ? NULL : &h->stalls[at];
+
+		if (!twin || twin->loop != s->loop)
+			continue;
+		most = fmin(same_s, fmin(twin->held_s, s->held_s) / 2);
+		if (fabs(twin->time - s->time) < most)
+			return twin;
+	}
+	return NULL;
+}
+
+/* What one file saw for longer than the other counts; its length in quantiles is the first's. */
+static void join_twin(struct history *h, struct history_stall *twin, const struct history_stall *s)
+{
+	struct sketch *held = &h->holders[twin->holder].held;
+
+	if (s->held_s <= twin->held_s)
+		return;
+	held->sum += s->held_s - twin->held_s;
+	held->max = fmax(held->max, s->held_s);
+	h->loops[s->loop].held_s += s->held_s - twin->held_s;
+	twin->held_s = s->held_s;
+	twin->held_at_most_s = s->held_at_most_s;
+	twin->over |= s->over;
+}
+
 void history_add_stall(struct history *h, const struct history_stall *s)
 {
+	struct history_stall *twin;
 	uint32_t at = HISTORY_NONE;
 
 	if (s->holder == HISTORY_NONE || s->loop == HISTORY_NONE)
 		return;
+	twin = find_twin(h, s);
+	if (twin) {
+		join_twin(h, twin, s);
+		return;
+	}
 	if (h->n_stalls == HISTORY_MAX_STALLS) {
 		h->left_out++;
 	} else {
 		at = (uint32_t)h->n_stalls;
 		*array_push(&h->stalls, &h->n_stalls, &h->index->stalls_cap) = *s;
+		if (!isnan(s->time))
+			addrmap_put(&h->index->stalls, slot_of(s, 0), at);
 	}
 	h->loops[s->loop].held_s += s->held_s;
 	h->loops[s->loop].stalls++;

@@ -55,6 +55,14 @@ def test_sums(two_hosts):
     assert all(file["whole"] for file in document["files"]) and document["left_out"] == 0
 
 
+def test_stall_in_two_files(two_hosts, tmp_path):
+    """Of two who watched one process, who saw more of a stall is believed; another stall is another."""
+    other = rec.write(tmp_path / "3.jsonl", rec.hello(), rec.stall(1, 0.25), rec.stall(2.15, 0.3))
+    document = report(two_hosts[0], other, two_hosts[0])
+    assert document["stalls_total"] == 7 and document["held_s"] == pytest.approx(2.3 + 0.05 + 0.3)
+    assert document["loops"][0]["stalls"] == 7
+
+
 def test_text_and_markdown(two_hosts):
     text = run("report", *two_hosts).stdout
     assert text.startswith("stallscope: report of 2 files, 2 hosts, 2 loops\n")
@@ -138,7 +146,8 @@ def test_real_dump_and_recording(tmp_path):
         assert run("record", target.pid, "-o", tmp_path / "r", "--interval", "50ms", "--count", 3).returncode == 0
     both = report(tmp_path / "d", tmp_path / "r")
     holder, = both["holders"]
-    assert holder["held"]["count"] == 2 and holder["fingerprint"] == document["loops"][0]["fingerprint"]
+    # one stall, though both have it
+    assert holder["held"]["count"] == 1 and holder["fingerprint"] == document["loops"][0]["fingerprint"]
     assert sum(group["last"] for group in both["groups"]) == document["loops"][0]["tasks"]["total"]
 
 
