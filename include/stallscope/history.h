@@ -156,7 +156,13 @@ void history_deinit(struct history *h);
  */
 bool history_read(struct history *h, const char *path, struct error *err);
 
-/* The same with a text that is already there; name stands for the path. */
+/*
+ * Whether there is anything in a file that can be read: its first such line is looked for, and no
+ * more. What can be read only once, as a pipe, is left alone, and taken for good.
+ */
+bool history_probe(const char *path, struct error *err);
+
+/* The same as history_read() with a text that is already there; name stands for the path. */
 bool history_read_text(struct history *h, const char *name, const char *text, size_t len,
 		       struct error *err);
 

@@ -201,6 +201,12 @@ uint64_t source_wall_clock(const struct source *src);
 /* False when a live target ended or was replaced by another program; true for a core. */
 bool source_alive(const struct source *src);
 
+/*
+ * Whether a file can only be text: it begins with characters of one, or is empty, or is a pipe,
+ * which no core can be read from. Cores, and what they are packed in, begin otherwise.
+ */
+bool source_is_text(const char *path);
+
 /* True when there is nothing to wait for: a core stays as it is. */
 bool source_is_recorded(const struct source *src);
 

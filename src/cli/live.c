@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "stallscope/culprits.h"
+#include "stallscope/history.h"
 #include "stallscope/log.h"
 #include "stallscope/tui.h"
 
@@ -67,17 +68,25 @@ static int run(const struct options *o)
 }
 
 /* Fails before the screen is taken: the message, and the status, stay. */
-static int check_first(const struct options *o)
+static bool check(const char *argument, struct error *err)
 {
 	struct target target;
+
+	if (!target_is_process(argument) && source_is_text(argument))
+		return history_probe(argument, err);
+	if (!target_open(argument, true, &target, err))
+		return false;
+	target_close(&target);
+	return true;
+}
+
+static int check_first(const struct options *o)
+{
 	struct error err;
 
-	if (o->n_targets != 1)
+	if (o->n_targets != 1 || check(o->targets[0], &err))
 		return 0;
-	if (!target_open(o->targets[0], true, &target, &err))
-		return report_error(&err);
-	target_close(&target);
-	return 0;
+	return report_error(&err);
 }
 
 int command_live(const struct options *o)

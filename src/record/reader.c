@@ -148,21 +148,20 @@ static int open_file(const char *path, struct error *err)
 	return fd;
 }
 
-bool history_read(struct history *h, const char *path, struct error *err)
+/* enough: lines that are wanted, of those that can be read. */
+static bool read_file(struct history *h, const char *path, int fd, uint64_t enough,
+		      struct error *err)
 {
 	cleanup_free char *chunk = mem_alloc(CHUNK);
-	cleanup_fd int fd = open_file(path, err);
 	struct reading r = {.h = h};
 	uint64_t bytes = 0;
 	bool given_up = false;
 	struct lines l;
 	ssize_t n = 0;
 
-	if (fd < 0)
-		return false;
 	r.file = begin(h, path);
 	lines_init(&l, HISTORY_MAX_LINE);
-	while (!given_up) {
+	while (!given_up && r.file->read < enough) {
 		n = read(fd, chunk, CHUNK);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -180,6 +179,30 @@ bool history_read(struct history *h, const char *path, struct error *err)
 		return error_sys(err, ERR_BAD_FILE, errno, "cannot read %s", path);
 	}
 	return finish(&r, given_up, err);
+}
+
+bool history_read(struct history *h, const char *path, struct error *err)
+{
+	cleanup_fd int fd = open_file(path, err);
+
+	return fd >= 0 && read_file(h, path, fd, UINT64_MAX, err);
+}
+
+bool history_probe(const char *path, struct error *err)
+{
+	cleanup_fd int fd = open_file(path, err);
+	struct history h;
+	struct stat st;
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return true;
+	history_init(&h);
+	ok = read_file(&h, path, fd, 1, err);
+	history_deinit(&h);
+	return ok;
 }
 
 bool history_read_text(struct history *h, const char *name, const char *text, size_t len,

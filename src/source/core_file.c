@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "stallscope/cleanup.h"
 #include "stallscope/log.h"
 
 #define HEADER_BYTES 4096u /* of a file, compared with what the core has of them */
@@ -128,4 +129,23 @@ size_t core_find_file(const struct core *core, const struct source_file *file)
 		    !strcmp(core->files[i].path, file->path))
 			break;
 	return i;
+}
+
+bool source_is_text(const char *path)
+{
+	/* a pipe without a writer would be waited for */
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	unsigned char first[4]; /* as long as the magic numbers are */
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st))
+		return false;
+	if (!S_ISREG(st.st_mode))
+		return S_ISFIFO(st.st_mode);
+	n = core_pread(fd, first, sizeof(first), 0);
+	for (ssize_t i = 0; i < n; i++)
+		if ((first[i] < ' ' && !memchr("\t\n\r", first[i], 3)) || first[i] >= 0x7f)
+			return false;
+	return n >= 0;
 }

@@ -372,11 +372,16 @@ static void workers_title(const struct tui_state *s, struct grid *g)
 		bad++;
 		worst = worst ? worst : w;
 	}
-	snprintf(text, sizeof(text), "stallscope  group of %zu processes   %d Hz  %s", s->n_targets,
-		 s->rate, s->paused ? "PAUSED" : "live");
+	if (tui_is_over(s))
+		snprintf(text, sizeof(text), "stallscope  group of %zu files   recorded",
+			 s->n_targets);
+	else
+		snprintf(text, sizeof(text), "stallscope  group of %zu processes   %d Hz  %s",
+			 s->n_targets, s->rate, s->paused ? "PAUSED" : "live");
 	grid_put(g, 0, 0, STYLE_TITLE, text, g->cols);
 	if (!worst) {
-		grid_put(g, 0, 1, STYLE_PLAIN, "none is in trouble", g->cols);
+		grid_put(g, 0, 1, STYLE_PLAIN,
+			 tui_is_over(s) ? "none goes on" : "none is in trouble", g->cols);
 		return;
 	}
 	snprintf(text, sizeof(text), "%zu of %zu in trouble; worst: %s %s %s", bad, s->n_targets,

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "stallscope/utf8.h"
 
@@ -41,6 +40,14 @@ static void column_end(struct pen *p, const char *text, unsigned width)
 
 	grid_put_end(p->g, p->x, p->y, p->style, text, width < room ? width : room);
 	p->x += width + 1;
+}
+
+static void number(struct pen *p, int64_t n, unsigned width)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)n);
+	column_right(p, n < 0 ? "-" : text, width);
 }
 
 static unsigned rest(const struct pen *p)
@@ -222,6 +229,29 @@ static void draw_group(struct pen *p, const struct row *row, struct await_rows *
 	column_end(p, where.data, rest(p));
 }
 
+/* A group of a recording, which has the names of its path but no tasks. */
+static void draw_place(struct pen *p, const struct row *row)
+{
+	const struct history *h = &tui_recorded(p->s)->h;
+	const struct history_group *group = &h->groups[row->index];
+	const struct history_stack *path =
+		group->stack == HISTORY_NONE ? NULL : &h->stacks[group->stack];
+	const char *outer = path && path->n ? path->frames[path->n - 1].function : group->function;
+	cleanup_strbuf struct strbuf age = STRBUF_INIT, where = STRBUF_INIT;
+	struct widths w = task_widths(p->end);
+
+	number(p, history_group_now(h, group), 7);
+	age_text(group->oldest_s >= 0, false,
+		 group->oldest_s >= 0 ? (int64_t)(group->oldest_s * 1e9) : 0, &age);
+	column(p, age.data, 9);
+	column(p, group->title ? group->title : "?", w.waits);
+	column(p, outer ? outer : "?", w.name);
+	if (group->file)
+		strbuf_addf(&where, "%s:%lld", p->s->paths ? group->file : short_path(group->file),
+			    (long long)group->line);
+	column_end(p, where.len ? where.data : "", rest(p));
+}
+
 /* ---- threads -----------------------------------------------------------------------------------
  */
 
@@ -263,12 +293,10 @@ static void seconds_text(char *buf, size_t size, int64_t ns, bool open)
 static void draw_stall(struct pen *p, const struct row *row)
 {
 	const struct seen_stall *stall = seen_stall(&tui_target(p->s)->history, row->index);
-	time_t t = (time_t)(stall->wall_ns / 1000000000);
-	char when[16] = "", text[200];
-	struct tm tm;
+	char when[16], text[200];
 
-	if (localtime_r(&t, &tm))
-		strftime(when, sizeof(when), "%H:%M:%S", &tm);
+	recorded_time(stall->wall_ns ? (double)(stall->wall_ns / 1000000000) : NAN, false, when,
+		      sizeof(when));
 	p->style = stall->open ? STYLE_BAD : STYLE_PLAIN;
 	column(p, when, 8);
 	seconds_text(text, sizeof(text), stall->held_ns, stall->open);
@@ -322,14 +350,6 @@ static void health(struct pen *p, bool known, enum verdict_id id, const char *ot
 	p->style = verdict_style(id);
 	column(p, text, 14);
 	p->style = STYLE_PLAIN;
-}
-
-static void number(struct pen *p, int64_t n, unsigned width)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%lld", (long long)n);
-	column_right(p, n < 0 ? "-" : text, width);
 }
 
 static void late(struct pen *p, int64_t ns, unsigned width)
@@ -415,11 +435,33 @@ static void draw_worker_loop(struct pen *p, const struct watched *w)
 	column(p, who.data, rest(p));
 }
 
+static void draw_worker_recorded(struct pen *p, const struct watched *w)
+{
+	const struct recorded *r = w->recorded;
+	const struct seen_stall *last = seen_stall(&w->history, 0);
+	char text[300];
+
+	column(p, "recorded", 14);
+	late(p, -1, 8);
+	late(p, r->worst == HISTORY_NONE ? -1 : (int64_t)(r->h.stalls[r->worst].held_s * 1e9), 8);
+	p->x++;
+	snprintf(text, sizeof(text), "%llu stalls%s%s  %s", (unsigned long long)r->stalls,
+		 last ? ", last: " : "", last ? last->who : "", last ? last->place : "");
+	column(p, text, rest(p));
+}
+
 static void draw_worker(struct pen *p, const struct row *row)
 {
 	const struct watched *w = p->s->targets[row->index];
 
-	column_right(p, w->argument, 8);
+	if (strlen(w->argument) > 8) /* a file */
+		column_end(p, w->argument, 8);
+	else
+		column_right(p, w->argument, 8);
+	if (w->recorded) {
+		draw_worker_recorded(p, w);
+		return;
+	}
 	if (w->life == LIFE_GONE || !w->shown) {
 		p->style = STYLE_DIM;
 		column(p,
@@ -458,6 +500,9 @@ void draw_row(const struct tui_state *s, struct grid *g, unsigned y, unsigned wi
 	case ROW_GROUP:
 		draw_group(&p, row, &rows);
 		break;
+	case ROW_PLACE:
+		draw_place(&p, row);
+		break;
 	case ROW_THREAD:
 		draw_thread(&p, row);
 		break;
@@ -479,12 +524,15 @@ void draw_row(const struct tui_state *s, struct grid *g, unsigned y, unsigned wi
 
 bool view_has_columns(const struct tui_state *s)
 {
+	bool recorded = tui_recorded(s) != NULL;
+
 	switch (s->view) {
 	case VIEW_TASKS:
-	case VIEW_GROUPS:
-	case VIEW_HISTORY:
 	case VIEW_THREADS:
 	case VIEW_MEMBERS:
+		return s->rows >= 12 && !recorded;
+	case VIEW_GROUPS:
+	case VIEW_HISTORY:
 	case VIEW_PICKER:
 	case VIEW_WORKERS:
 		return s->rows >= 12;

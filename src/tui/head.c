@@ -66,7 +66,7 @@ enum style verdict_style(enum verdict_id id)
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
-static void add_line(struct head *h, enum style style, const char *label, const char *text)
+void head_add(struct head *h, enum style style, const char *label, const char *text)
 {
 	if (h->n < HEAD_MAX && *text)
 		h->v[h->n++] = (struct head_line){arena_strdup(&h->arena, label),
@@ -74,8 +74,8 @@ static void add_line(struct head *h, enum style style, const char *label, const 
 }
 
 /* A text that may take several lines, wrapped at words; at most `most` of them. */
-static void add_wrapped(const struct tui_state *s, struct head *h, enum style style,
-			const char *label, const char *text, unsigned most)
+void head_add_wrapped(const struct tui_state *s, struct head *h, enum style style,
+		      const char *label, const char *text, unsigned most)
 {
 	size_t room = s->cols > LABEL_COLS + 1 ? s->cols - LABEL_COLS - 1 : 1;
 
@@ -97,7 +97,7 @@ static void add_wrapped(const struct tui_state *s, struct head *h, enum style st
 			strbuf_addstr(&line, text);
 			text = "";
 		}
-		add_line(h, style, label, line.data);
+		head_add(h, style, label, line.data);
 		label = "";
 	}
 }
@@ -127,7 +127,7 @@ static void held_by(struct head *h, const struct tui_state *s, const struct verd
 
 	if (c->frame == SNAP_NONE) {
 		if (v->id == VERDICT_STALLED || v->id == VERDICT_DEADLOCK)
-			add_line(h, STYLE_OWN, "held by",
+			head_add(h, STYLE_OWN, "held by",
 				 "(no Python frame: the callback runs in C)");
 		return;
 	}
@@ -149,7 +149,7 @@ static void held_by(struct head *h, const struct tui_state *s, const struct verd
 	if (detail && detail->source)
 		strbuf_addf(&line, "   %s%s", detail->source,
 			    detail->source_newer ? "  [file changed since start]" : "");
-	add_line(h, STYLE_OWN, "held by", line.data);
+	head_add(h, STYLE_OWN, "held by", line.data);
 }
 
 /* Of a loop that waits for the GIL: the thread that has it, and its line. */
@@ -164,7 +164,7 @@ static void gil_holder(struct head *h, const struct tui_state *s, const struct v
 		strbuf_addf(&line, "%s()  %s:%d   ", snap_code_of(snap, f)->qualname,
 			    short_path(snap_code_of(snap, f)->file), f->at.line);
 	strbuf_addf(&line, "in thread %s/%d", text_thread_name(thread), thread->os.tid);
-	add_line(h, STYLE_OWN, "GIL held", line.data);
+	head_add(h, STYLE_OWN, "GIL held", line.data);
 }
 
 /* "It waits for an HTTP response (recvfrom, fd 6)." without its first word and the stop. */
@@ -202,7 +202,7 @@ static void library(struct head *h, const struct tui_state *s, const struct repo
 	} else {
 		snprintf(line, sizeof(line), "%s", lib ? lib->text : does);
 	}
-	add_line(h, STYLE_PLAIN, lib ? "library" : "it", line);
+	head_add(h, STYLE_PLAIN, lib ? "library" : "it", line);
 }
 
 static bool is_one_of(const char *label, const char *const *words)
@@ -227,7 +227,7 @@ static void labelled(struct head *h, const struct tui_state *s, const struct rep
 		if (*label)
 			on = is_one_of(label, labels);
 		if (on)
-			add_wrapped(s, h, STYLE_PLAIN, label, r->v[i].text, most);
+			head_add_wrapped(s, h, STYLE_PLAIN, label, r->v[i].text, most);
 	}
 }
 
@@ -263,7 +263,7 @@ static void sentences(struct head *h, const struct tui_state *s, const struct re
 		text = without_known(text + strspn(text, " "), v->id);
 		if (!*text)
 			continue;
-		add_wrapped(s, h, STYLE_PLAIN, label, text, room ? 2 : 1);
+		head_add_wrapped(s, h, STYLE_PLAIN, label, text, room ? 2 : 1);
 		label = "";
 	}
 }
@@ -316,7 +316,7 @@ static void oldest_line(struct head *h, const struct tui_state *s)
 	f = text_own_frame(snap, &oldest->stack);
 	if (f)
 		strbuf_addf(&line, "  %s:%d", short_path(snap_code_of(snap, f)->file), f->at.line);
-	add_line(h, STYLE_PLAIN, "oldest", line.data);
+	head_add(h, STYLE_PLAIN, "oldest", line.data);
 	await_rows_deinit(&rows);
 }
 
@@ -342,7 +342,7 @@ static void tasks_line(struct head *h, const struct tui_state *s, uint32_t loop)
 		strbuf_addf(&line, "; executor %lld/%lld threads, %lld queued",
 			    (long long)l->info.executor_threads, (long long)l->info.executor_max,
 			    (long long)l->info.executor_queued);
-	add_line(h, STYLE_PLAIN, "tasks", line.data);
+	head_add(h, STYLE_PLAIN, "tasks", line.data);
 }
 
 /* ---- all ---------------------------------------------------------------------------------------
@@ -359,9 +359,9 @@ static void advice(struct head *h, const struct tui_state *s, const struct verdi
 		most = 8;
 
 	if (v->advice[0])
-		add_wrapped(s, h, STYLE_PLAIN, "do this", v->advice, most);
+		head_add_wrapped(s, h, STYLE_PLAIN, "do this", v->advice, most);
 	else if (v->id == VERDICT_HEALTHY)
-		add_line(h, STYLE_PLAIN, "do this",
+		head_add(h, STYLE_PLAIN, "do this",
 			 "the loop is not the problem; [3]Groups has what tasks wait for");
 }
 
@@ -550,7 +550,7 @@ static void without_picture(struct head *h, const struct tui_state *s)
 	h->verdict_style = STYLE_WARN;
 	snprintf(h->verdict, sizeof(h->verdict), "?? %s",
 		 w->life == LIFE_GONE ? "GONE" : "CANNOT BE READ");
-	add_wrapped(s, h, STYLE_PLAIN, "why", w->message, 8);
+	head_add_wrapped(s, h, STYLE_PLAIN, "why", w->message, 8);
 }
 
 void head_build(struct tui_state *s)
@@ -560,6 +560,10 @@ void head_build(struct tui_state *s)
 
 	arena_deinit(&h->arena);
 	*h = (struct head){.arena = ARENA_INIT, .verdict_style = STYLE_PLAIN};
+	if (tui_recorded(s)) {
+		head_recorded(s);
+		return;
+	}
 	if (!tui_picture(s)) {
 		without_picture(h, s);
 		return;
@@ -570,6 +574,6 @@ void head_build(struct tui_state *s)
 	verdict_line(h, s, loop);
 	h->noted = tui_target(s)->message[0] != 0;
 	if (h->noted)
-		add_line(h, STYLE_WARN, "note", tui_target(s)->message);
+		head_add(h, STYLE_WARN, "note", tui_target(s)->message);
 	all_lines(h, s, loop);
 }

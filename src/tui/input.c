@@ -135,11 +135,11 @@ static void open_row(struct tui_state *s, const struct row *row)
 		tui_go(s, VIEW_THREAD);
 		break;
 	case ROW_STALL:
-		s->subject = seen_stall(&w->history, row->index)->wall_ns;
+		s->subject = seen_stall(&w->history, row->index)->key;
 		tui_go(s, VIEW_STALL);
 		break;
 	case ROW_HOLDER:
-		s->subject = s->list.holders[row->index].example->wall_ns;
+		s->subject = s->list.holders[row->index].example->key;
 		tui_go(s, VIEW_STALL);
 		break;
 	case ROW_PROCESS:
@@ -157,6 +157,7 @@ static void open_row(struct tui_state *s, const struct row *row)
 		}
 		break;
 	case ROW_NATIVE:
+	case ROW_PLACE:
 		break;
 	case ROW_TEXT:
 		if (s->view == VIEW_DETAIL && row->index)
@@ -466,7 +467,7 @@ static bool move_action(struct tui_state *s, enum action action)
 		begin_prompt(s, PROMPT_SEARCH);
 		break;
 	case ACTION_NEXT_MATCH:
-		if (s->search.len)
+		if (s->search.len || tui_is_over(s))
 			search_on(s, 1, false);
 		else
 			switch_native(s);
@@ -586,7 +587,8 @@ static void live_action(struct tui_state *s, enum action action)
 		pause_or_go(s);
 		break;
 	case ACTION_REFRESH:
-		tui_effect(s, EFFECT_REFRESH, 0, "");
+		if (!tui_is_over(s))
+			tui_effect(s, EFFECT_REFRESH, 0, "");
 		tui_effect(s, EFFECT_REDRAW, 0, "");
 		break;
 	case ACTION_FASTER:
@@ -630,7 +632,7 @@ bool tui_key(struct tui_state *s, uint32_t code)
 	/* of two meanings of + and - that of the tree counts while tasks are a tree */
 	if (s->tree && s->view == VIEW_TASKS && (code == '+' || code == '-'))
 		action = code == '+' ? ACTION_UNFOLD : ACTION_FOLD;
-	return act(s, action);
+	return tui_has_action(s, action) && act(s, action);
 }
 
 /* ---- clicks ------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ static unsigned head_lines(const struct tui_state *s)
 
 	if (s->view == VIEW_TASKS || s->view == VIEW_THREADS || s->view == VIEW_HISTORY)
 		most = s->rows >= 30 ? 3 : 1;
+	if (tui_recorded(s))
+		most = s->rows >= 30 ? 8 : HEAD_LINES;
 	if ((s->evidence || s->advice) && s->view < VIEW_TABS)
 		most = s->rows > 14 ? s->rows - 10 : 5;
 	most += s->head.noted; /* what became of the process takes no line from the rest */
@@ -48,7 +50,8 @@ void layout_build(struct tui_state *s)
 			l.spark_y = y++;
 		l.tabs_y = y++;
 		l.panel = (s->view == VIEW_STACK || s->view == VIEW_GROUPS) &&
-			  s->cols >= COLS_FOR_PANEL && s->rows >= ROWS_FOR_PANEL;
+			  s->cols >= COLS_FOR_PANEL && s->rows >= ROWS_FOR_PANEL &&
+			  !tui_recorded(s);
 	}
 	if (l.panel)
 		l.main_cols = s->cols - PANEL_COLS;
@@ -73,7 +76,8 @@ void foot_keys(const struct tui_state *s, foot_fn *each, void *arg)
 		size_t key = strcspn(rows[i].shown, " ");
 		unsigned width = (unsigned)(key + strlen(rows[i].foot) + 1);
 
-		if (!rows[i].foot[0] || !(rows[i].views >> s->view & 1))
+		if (!rows[i].foot[0] || !(rows[i].views >> s->view & 1) ||
+		    !tui_has_action(s, rows[i].action))
 			continue;
 		if (x + width > s->cols || each(arg, x, width, &rows[i]))
 			return;

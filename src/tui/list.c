@@ -99,7 +99,7 @@ static void list_stall(struct tui_state *s)
 	char held[32];
 
 	for (size_t i = 0; i < w->history.n && !stall; i++)
-		if (seen_stall(&w->history, i)->wall_ns == s->subject)
+		if (seen_stall(&w->history, i)->key == s->subject)
 			stall = seen_stall(&w->history, i);
 	if (!stall) {
 		list_add_text(&s->list, STYLE_DIM, "  this stall is no longer kept");
@@ -247,7 +247,9 @@ static void filter_rows(struct tui_state *s)
 	struct grid g = {.ascii = s->ascii};
 	size_t kept = 0;
 
-	if (!s->filter.len || s->filter_is_term || s->view == VIEW_HELP)
+	bool is_term = s->filter_is_term && !tui_recorded(s);
+
+	if (!s->filter.len || is_term || s->view == VIEW_HELP)
 		return;
 	for (size_t i = 0; i < s->list.n; i++) {
 		cleanup_strbuf struct strbuf line = STRBUF_INIT;
@@ -284,9 +286,10 @@ void list_build(struct tui_state *s)
 	s->list.n_groups = 0;
 	if (s->view < VIEW_HELP && !tui_target(s))
 		return;
-	if (of_picture && !tui_picture(s))
-		return;
-	builds[s->view](s);
+	if (s->view < VIEW_HELP && tui_recorded(s))
+		list_recorded(s);
+	else if (!of_picture || tui_picture(s))
+		builds[s->view](s);
 	filter_rows(s);
 }
 
@@ -313,9 +316,11 @@ uint64_t list_key(const struct tui_state *s, const struct row *row)
 	case ROW_THREAD:
 		return (uint64_t)snap->threads[row->index].os.tid;
 	case ROW_STALL:
-		return seen_stall(&w->history, row->index)->wall_ns;
+		return seen_stall(&w->history, row->index)->key;
 	case ROW_HOLDER:
 		return s->list.holders[row->index].fingerprint;
+	case ROW_PLACE:
+		return row->index + 1;
 	case ROW_PROCESS:
 		return (uint64_t)s->survey[row->index].pid;
 	case ROW_NATIVE:

@@ -23,6 +23,11 @@ static bool is_pid(const char *argument)
 	return *argument && !*p;
 }
 
+bool argument_is_recording(const char *argument)
+{
+	return !is_pid(argument) && source_is_text(argument);
+}
+
 static bool open_source(const char *argument, struct source **ret, struct error *err)
 {
 	long pid;

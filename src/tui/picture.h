@@ -23,6 +23,9 @@ struct opened {
 	struct strbuf host; /* where it runs or ran; empty: unknown */
 };
 
+/* Neither a pid nor a core: it has no pictures, but what was seen over time. */
+bool argument_is_recording(const char *argument);
+
 /* A full look. */
 struct base {
 	atomic_uint refs;

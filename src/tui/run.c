@@ -197,6 +197,10 @@ static void fetch_one(struct run *r, struct watcher *w, struct sampler_news *new
 	for (size_t i = 0; i < news->n_pulses; i++)
 		send(r, (struct tui_event){
 				.kind = EVENT_PULSE, .target = target, .pulse = &news->pulses[i]});
+	if (news->recorded)
+		send(r, (struct tui_event){.kind = EVENT_RECORDED,
+					   .target = target,
+					   .recorded = news->recorded});
 	if (news->picture)
 		send(r, (struct tui_event){
 				.kind = EVENT_PICTURE, .target = target, .picture = news->picture});

@@ -156,6 +156,7 @@ void sampler_fetch(struct sampler *s, struct sampler_news *ret)
 	pthread_mutex_lock(&s->lock);
 	*ret = s->news;
 	s->news.picture = NULL;
+	s->news.recorded = NULL;
 	s->news.n_pulses = 0;
 	s->news.have_life = false;
 	pthread_mutex_unlock(&s->lock);
@@ -516,6 +517,25 @@ static void replay(struct sampler *s)
 	hand_over(s, p);
 }
 
+/* A recording is read as a whole: that may take seconds, of which the screen shows that it does. */
+static void replay_recording(struct sampler *s)
+{
+	struct recorded *r;
+	struct error err;
+	char text[400];
+
+	if (!recorded_read(s->argument, &r, &err)) {
+		error_text(&err, text, sizeof(text));
+		publish_life(s, LIFE_FAILED, text);
+		return;
+	}
+	recorded_note(r, text, sizeof(text));
+	pthread_mutex_lock(&s->lock);
+	s->news.recorded = r;
+	pthread_mutex_unlock(&s->lock);
+	publish_life(s, LIFE_RECORDED, text);
+}
+
 /* Watches until the target is gone; true when it is to be opened again, as another program. */
 static bool watch(struct sampler *s, bool again)
 {
@@ -563,12 +583,15 @@ static void *run(void *arg)
 	s->earned_at_ns = now();
 	s->budget_ns = BUDGET_MOST;
 	/* after an exec the same pid is another program, and is tried once more */
-	while (!stopped(s) && watch(s, again)) {
-		close_target(s);
-		again = true;
-		if (!pause_for(s, 300 * MS))
-			break;
-	}
+	if (argument_is_recording(s->argument))
+		replay_recording(s);
+	else
+		while (!stopped(s) && watch(s, again)) {
+			close_target(s);
+			again = true;
+			if (!pause_for(s, 300 * MS))
+				break;
+		}
 	close_target(s);
 	pthread_mutex_lock(&s->lock);
 	s->ended = true;
@@ -660,6 +683,7 @@ void sampler_stop(struct sampler *s, int64_t until_ns)
 	if (s->thread)
 		pthread_join(s->thread, NULL);
 	picture_unref(s->news.picture);
+	recorded_destroy(s->news.recorded);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->changed);
 	free(s->argument);

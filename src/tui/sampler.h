@@ -24,7 +24,8 @@ struct sampler_options {
 
 /* What came since it was fetched last. */
 struct sampler_news {
-	struct picture *picture; /* the newest, or NULL; a reference is handed over */
+	struct picture *picture;   /* the newest, or NULL; a reference is handed over */
+	struct recorded *recorded; /* of a recording, or NULL; is handed over */
 	struct pulse pulses[PULSES_KEPT];
 	size_t n_pulses; /* of those that did not fit the oldest are gone */
 	bool have_life;

@@ -126,7 +126,7 @@ static struct seen_stall *open_stall(const struct seen *h, uint64_t loop)
 	return NULL;
 }
 
-static struct seen_stall *push(struct seen *h)
+struct seen_stall *seen_push(struct seen *h)
 {
 	struct seen_stall *s;
 
@@ -160,10 +160,11 @@ static void follow(struct seen *h, const struct pulse *p, const struct pulse_loo
 	if (l->held_ns < h->threshold_ns)
 		return;
 	if (!s) {
-		s = push(h);
+		s = seen_push(h);
 		s->loop = l->loop;
 		s->end_time = l->end_time;
 		s->wall_ns = p->wall_ns - (uint64_t)l->held_ns;
+		s->key = s->wall_ns;
 		s->id = VERDICT_STALLED;
 		s->open = true;
 	}

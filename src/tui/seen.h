@@ -10,10 +10,11 @@
 
 #include "picture.h"
 
-#define LANES	     PULSE_LOOPS
-#define LANE_SLOTS   2400u
-#define LANE_SLOT_NS INT64_C(250000000)
-#define STALLS_KEPT  500u
+#define LANES	      PULSE_LOOPS
+#define LANE_SLOTS    2400u
+#define LANE_SLOT_NS  INT64_C(250000000)
+#define STALLS_KEPT   500u
+#define HOLDERS_SHOWN 20u
 
 /* How late a loop was, the worst of each slot in us; LANE_UNKNOWN: not looked. */
 #define LANE_UNKNOWN UINT32_MAX
@@ -24,9 +25,10 @@ struct lane {
 };
 
 struct seen_stall {
+	uint64_t key; /* to find it again */
 	uint64_t loop;
 	double end_time;  /* of the turn: when select returned */
-	uint64_t wall_ns; /* when it began */
+	uint64_t wall_ns; /* when it began, 0 unknown */
 	int64_t held_ns;  /* as long as it was seen: the look after that found it over */
 	bool open;	  /* still going on */
 	bool explained;	  /* a picture of it was taken: what follows is of it */
@@ -56,6 +58,9 @@ void seen_picture(struct seen *h, const struct picture *p);
 
 /* Nothing is looked at any more: what went on has ended as far as it was seen. */
 void seen_end(struct seen *h);
+
+/* A new one, empty; where there is no room the oldest is gone. */
+struct seen_stall *seen_push(struct seen *h);
 
 /* 0 is the newest. */
 const struct seen_stall *seen_stall(const struct seen *h, size_t i);

@@ -30,6 +30,7 @@ static void watched_destroy(struct watched *w)
 	picture_unref(w->latest);
 	picture_unref(w->shown);
 	seen_deinit(&w->history);
+	recorded_destroy(w->recorded);
 	free(w->argument);
 	free(w);
 }
@@ -63,6 +64,43 @@ const struct picture *tui_picture(const struct tui_state *s)
 	const struct watched *w = tui_target(s);
 
 	return w ? w->shown : NULL;
+}
+
+const struct recorded *tui_recorded(const struct tui_state *s)
+{
+	const struct watched *w = tui_target(s);
+
+	return w ? w->recorded : NULL;
+}
+
+bool tui_is_over(const struct tui_state *s)
+{
+	size_t i = 0;
+
+	while (i < s->n_targets && s->targets[i]->life == LIFE_RECORDED)
+		i++;
+	return i && i == s->n_targets;
+}
+
+bool tui_has_action(const struct tui_state *s, enum action action)
+{
+	switch (action) {
+	case ACTION_PAUSE:
+	case ACTION_FASTER:
+	case ACTION_SLOWER:
+	case ACTION_THRESHOLD:
+		return !tui_is_over(s);
+	case ACTION_TREE:
+	case ACTION_FOLLOW:
+	case ACTION_EVIDENCE:
+	case ACTION_WRITE:
+		return !tui_recorded(s);
+	case ACTION_SORT:
+	case ACTION_INVERT:
+		return !tui_recorded(s) || s->view == VIEW_GROUPS || s->view == VIEW_PICKER;
+	default:
+		return true;
+	}
 }
 
 uint32_t watched_loop(const struct watched *w, const struct picture *p)
@@ -182,7 +220,11 @@ static void follow_verdict(struct tui_state *s)
 	const struct picture *p = tui_picture(s);
 	enum verdict_id id;
 
-	if (s->chosen || !p || s->view >= VIEW_TABS)
+	if (s->chosen || s->view >= VIEW_TABS)
+		return;
+	if (tui_recorded(s)) /* what a recording is about are its stalls */
+		s->view = VIEW_HISTORY;
+	if (!p)
 		return;
 	id = picture_verdict(p, tui_loop(s))->id;
 	s->view = id == VERDICT_HEALTHY || id == VERDICT_WAITING || id == VERDICT_OVERLOADED ||
@@ -309,6 +351,18 @@ static void take_life(struct tui_state *s, const struct tui_event *e)
 	snprintf(w->message, sizeof(w->message), "%s", e->text ? e->text : "");
 }
 
+static void take_recorded(struct tui_state *s, const struct tui_event *e)
+{
+	struct watched *w = e->target < s->n_targets ? s->targets[e->target] : NULL;
+
+	if (!w || w->recorded) {
+		recorded_destroy(e->recorded);
+		return;
+	}
+	w->recorded = e->recorded;
+	recorded_stalls(w->recorded, &w->history);
+}
+
 /* Marks stay with their process. */
 static void take_survey(struct tui_state *s, const struct tui_event *e)
 {
@@ -354,6 +408,9 @@ static bool apply(struct tui_state *s, const struct tui_event *e)
 	case EVENT_PULSE:
 		take_pulse(s, e);
 		return in_sight(s, e) && s->view == VIEW_HISTORY && !s->paused;
+	case EVENT_RECORDED:
+		take_recorded(s, e);
+		return in_sight(s, e);
 	case EVENT_LIFE:
 		take_life(s, e);
 		return in_sight(s, e);
@@ -393,9 +450,9 @@ void tui_update(struct tui_state *s, const struct tui_event *e)
 	follow_verdict(s);
 	if (s->now_ns >= s->message_until_ns)
 		s->message[0] = 0;
-	head_build(s);
-	layout_build(s);
 	if (stale || s->view != before)
 		list_build(s);
+	head_build(s); /* of a recording it is on the row of the cursor */
+	layout_build(s);
 	list_place(s);
 }

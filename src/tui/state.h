@@ -12,6 +12,7 @@
 
 #include "seen.h"
 #include "keys.h"
+#include "recorded.h"
 #include "stallscope/render.h"
 #include "stallscope/screen.h"
 
@@ -34,8 +35,9 @@ struct watched {
 	struct pulse pulse;
 	uint64_t pulse_at_ns; /* our clock then */
 	struct seen history;
-	uint64_t loop; /* address of the one to be shown, 0: the worst */
-	bool child;    /* it was found as a child of another one */
+	struct recorded *recorded; /* of a recording, which has no pictures; else NULL */
+	uint64_t loop;		   /* address of the one to be shown, 0: the worst */
+	bool child;		   /* it was found as a child of another one */
 };
 
 /* One row of the picker. */
@@ -65,6 +67,7 @@ enum row_kind {
 	ROW_THREAD, /* into threads */
 	ROW_STALL,  /* number of a stall, 0 the newest */
 	ROW_HOLDER, /* into list.holders */
+	ROW_PLACE,  /* into groups of a recording */
 	ROW_PROCESS,
 	ROW_WORKER,
 };
@@ -79,8 +82,6 @@ struct row {
 	bool head;	  /* the cursor passes over it */
 	const char *text; /* of ROW_TEXT */
 };
-
-#define HOLDERS_SHOWN 20u
 
 struct list {
 	struct row *v;
@@ -197,18 +198,19 @@ struct tui_state {
 };
 
 enum tui_event_kind {
-	EVENT_KEY,     /* code */
-	EVENT_RESIZE,  /* cols, rows */
-	EVENT_TICK,    /* time went by */
-	EVENT_PICTURE, /* target, picture: a reference is taken over */
-	EVENT_PULSE,   /* target, pulse */
-	EVENT_LIFE,    /* target, life, text */
-	EVENT_WATCH,   /* text: an argument; is watched from now on; child */
-	EVENT_UNWATCH, /* target */
-	EVENT_SURVEY,  /* survey, n_survey: taken over */
-	EVENT_MESSAGE, /* text */
-	EVENT_CLICK,   /* x, y; twice */
-	EVENT_WHEEL,   /* lines */
+	EVENT_KEY,	/* code */
+	EVENT_RESIZE,	/* cols, rows */
+	EVENT_TICK,	/* time went by */
+	EVENT_PICTURE,	/* target, picture: a reference is taken over */
+	EVENT_PULSE,	/* target, pulse */
+	EVENT_RECORDED, /* target, recorded: taken over */
+	EVENT_LIFE,	/* target, life, text */
+	EVENT_WATCH,	/* text: an argument; is watched from now on; child */
+	EVENT_UNWATCH,	/* target */
+	EVENT_SURVEY,	/* survey, n_survey: taken over */
+	EVENT_MESSAGE,	/* text */
+	EVENT_CLICK,	/* x, y; twice */
+	EVENT_WHEEL,	/* lines */
 };
 
 struct tui_event {
@@ -220,6 +222,7 @@ struct tui_event {
 	int lines;
 	size_t target;
 	struct picture *picture;
+	struct recorded *recorded;
 	const struct pulse *pulse;
 	enum life life;
 	const char *text;
@@ -244,6 +247,16 @@ void tui_draw(const struct tui_state *s, struct grid *g);
 struct watched *tui_target(const struct tui_state *s);
 const struct picture *tui_picture(const struct tui_state *s);
 
+/* What a recording says that is shown, NULL where it is none. */
+const struct recorded *tui_recorded(const struct tui_state *s);
+
+/* The stall of a recording that the head tells of; HISTORY_NONE none. */
+uint32_t tui_recorded_stall(const struct tui_state *s);
+
+/* Nothing that is shown goes on: there is nothing to look at again. */
+bool tui_is_over(const struct tui_state *s);
+bool tui_has_action(const struct tui_state *s, enum action action);
+
 /* The loop that is shown; SNAP_NONE: the process. */
 uint32_t tui_loop(const struct tui_state *s);
 uint32_t watched_loop(const struct watched *w, const struct picture *p);
@@ -265,6 +278,12 @@ bool tui_key(struct tui_state *s, uint32_t code);
 bool tui_click(struct tui_state *s, unsigned x, unsigned y, bool twice);
 void tui_scroll(struct tui_state *s, int lines);
 
+/* Lines of the head; wrapped at words, at most `most` of them. */
+void head_add(struct head *h, enum style style, const char *label, const char *text);
+void head_add_wrapped(const struct tui_state *s, struct head *h, enum style style,
+		      const char *label, const char *text, unsigned most);
+void head_recorded(struct tui_state *s); /* head_recorded.c */
+
 /* Makes the rows of the view (list.c), the head (head.c), and where they go (layout.c). */
 void list_build(struct tui_state *s);
 void head_build(struct tui_state *s);
@@ -279,13 +298,14 @@ void list_add_head(struct list *list, const char *text);
 struct row *list_add(struct list *list, enum row_kind kind, uint32_t index);
 void list_add_wrapped(struct list *list, enum style style, const char *indent, const char *text,
 		      unsigned width);
-void list_stack(struct tui_state *s);	/* list_stack.c */
-void list_thread(struct tui_state *s);	/* list_stack.c */
-void list_tasks(struct tui_state *s);	/* list_tasks.c */
-void list_groups(struct tui_state *s);	/* list_tasks.c */
-void list_members(struct tui_state *s); /* list_tasks.c */
-void list_detail(struct tui_state *s);	/* list_detail.c */
-void list_help(struct tui_state *s);	/* list_help.c */
+void list_stack(struct tui_state *s);	 /* list_stack.c */
+void list_thread(struct tui_state *s);	 /* list_stack.c */
+void list_tasks(struct tui_state *s);	 /* list_tasks.c */
+void list_groups(struct tui_state *s);	 /* list_tasks.c */
+void list_members(struct tui_state *s);	 /* list_tasks.c */
+void list_detail(struct tui_state *s);	 /* list_detail.c */
+void list_help(struct tui_state *s);	 /* list_help.c */
+void list_recorded(struct tui_state *s); /* list_recorded.c */
 
 /* Columns and rows on the grid (draw_rows.c). */
 void draw_columns(const struct tui_state *s, struct grid *g, unsigned y, unsigned width);

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+import recordings
 from conftest import ORDINARY, PROGRAM, Target, run, settle
 
 pyte = pytest.importorskip("pyte")
@@ -318,6 +319,37 @@ def test_core(blocked, tmp_path):
             assert "hold()" in live.text
             live.press("q")
             assert live.end() == 0
+
+
+def test_recording(tmp_path):
+    """Its stalls, and no key that looks; a file that is none is told before the screen is taken."""
+    file = recordings.write(tmp_path / "day.jsonl", recordings.hello(),
+                            recordings.snapshot(0, groups=[recordings.group(7, line=15)], tasks={"total": 7}),
+                            recordings.stall(2, 0.5), recordings.stall(4, 2.0, "load", fingerprint="bb"),
+                            recordings.bye(9))
+    for args in ([file], ["view", file]):
+        with Live(*args) as live:
+            live.wait(r"^>.* load  srv/app.py:10")
+            lines = live.text.split("\n")
+            assert "pid 42 on web-1" in lines[0] and lines[0].endswith("py3.12.1  recorded"), lines
+            assert lines[1].startswith("!! STALLED 2.00 s to 2.01 s   blocked.sleep: time.sleep"), lines
+            assert lines[2].startswith(" held by  load()  srv/app.py:10   x = 1"), lines
+            assert lines[6].startswith(" file     2 stalls, 1 look, 2026-09-"), lines
+            assert "pause" not in lines[-1], lines
+            live.press(" ", "Down")
+            live.wait(r"^!! STALLED 500 ms to 510 ms")
+            assert "PAUSED" not in live.text
+            live.press("Enter")
+            live.wait(r"stack \(newest last\)\n +main .*\n +price ")
+            live.press("Esc", "3")
+            live.wait(r"^> +7 1.5 s +Queue.get +main +srv/app.py:15")
+            live.press("q")
+            assert live.end() == 0
+    for text, why in (("no\n", "is no recording that can be read: line 1: it is no JSON"), ("", "is empty")):
+        (tmp_path / "bad").write_text(text)
+        with Live("view", tmp_path / "bad", cols=200) as live:
+            live.wait(why)
+            assert live.process.wait(10) == 69 and b"\x1b[?1049h" not in live.raw
 
 
 @pytest.mark.parametrize("environment", [

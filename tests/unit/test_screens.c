@@ -243,10 +243,64 @@ static void test_others(void **state)
 	}
 }
 
+/* ---- a recording ----------------------------------------------------------------------------- */
+
+static void show_recording(struct view_world *v)
+{
+	const char *srcdir = getenv("srcdir");
+	struct tui_event e = {.kind = EVENT_RECORDED};
+	struct error err;
+	char path[512], note[400];
+
+	snprintf(path, sizeof(path), "%s/tests/golden/recording.jsonl", srcdir ? srcdir : ".");
+	if (!recorded_read(path, &e.recorded, &err))
+		fail_msg("%s", err.text);
+	recorded_note(e.recorded, note, sizeof(note));
+	event(v, (struct tui_event){.kind = EVENT_LIFE, .life = LIFE_RECORDED, .text = note});
+	event(v, e);
+}
+
+static void test_recording(void **state)
+{
+	static const struct {
+		const char *what, *keys;
+	} steps[] = {{"as it begins", ""},
+		     {"next stall", "j"},
+		     {"stall", "\n"},
+		     {"groups", "q3"},
+		     {"by age", "s"},
+		     {"stack", "1"},
+		     {"tasks", "2"},
+		     {"threads", "5"},
+		     {"the worst holder", "4Gkk"},
+		     {"its worst", "\n"},
+		     {"advice", "qa"},
+		     {"filter", "a\\sleep\n"},
+		     {"nothing to look at", "c p+-T"}};
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	for (size_t k = 0; k < ARRAY_SIZE(sizes); k++) {
+		struct strbuf text = STRBUF_INIT;
+		struct view_world v;
+
+		view_init(&v, NULL, sizes[k].cols, sizes[k].rows);
+		show_recording(&v);
+		for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+			type(&v, steps[i].keys);
+			add_screen(&v, steps[i].what, &text);
+		}
+		assert_golden("recording", sizes[k].cols, sizes[k].rows, &text);
+		strbuf_deinit(&text);
+		view_deinit(&v);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden),
-					   cmocka_unit_test(test_others)};
+					   cmocka_unit_test(test_others),
+					   cmocka_unit_test(test_recording)};
 
 	if (!culprits_load(NULL, NULL))
 		return 1;
