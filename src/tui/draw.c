@@ -135,7 +135,9 @@ static bool draw_tab(void *arg, unsigned x, unsigned width, enum view view, cons
 
 static void list_state(const struct tui_state *s, struct strbuf *out)
 {
-	if (s->filter.len && s->view != VIEW_HELP)
+	bool applies = !s->filter_is_term || s->view == VIEW_TASKS || s->view == VIEW_GROUPS;
+
+	if (s->filter.len && applies && s->view != VIEW_HELP)
 		strbuf_addf(out, " filter %s: %zu of %zu ", s->filter.data, s->list.matched,
 			    s->list.of);
 	if (s->list.n > s->layout.body_rows && s->layout.body_rows)
@@ -341,7 +343,7 @@ static void other_title(const struct tui_state *s, struct grid *g)
 	if (s->view == VIEW_HELP) {
 		grid_put(g, 0, 0, STYLE_TITLE, "stallscope help", g->cols);
 		if (g->cols > 20)
-			grid_put(g, g->cols - 10, 0, STYLE_TITLE, "q, Esc back", 10);
+			grid_put(g, g->cols - 12, 0, STYLE_TITLE, "q, Esc back", 12);
 	} else if (s->view == VIEW_PICKER) {
 		for (size_t i = 0; i < s->n_survey; i++) {
 			loops += s->survey[i].have_loop;

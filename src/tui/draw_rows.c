@@ -105,10 +105,11 @@ static void draw_frame(struct pen *p, const struct row *row)
 	p->style = c->own ? STYLE_OWN : STYLE_PLAIN;
 	column(p, c->qualname, frame_name(p->end));
 	place_text(p->s, f, &place);
-	strbuf_addf(&note, "%s%s", c->own ? "yours" : "",
-		    c->async && notes > 6 ? "  async def" : "");
+	strbuf_addstr(&note, c->own ? "yours" : "");
 	if (notes > 6 && row->index == v->culprit.frame && p->s->view == VIEW_STACK)
-		strbuf_addstr(&note, "  <- here");
+		strbuf_addstr(&note, "  <- here"); /* there is no room for both */
+	else if (notes > 6 && c->async)
+		strbuf_addstr(&note, "  async def");
 	if (p->s->paths)
 		notes = 0;
 	room = rest(p) > notes ? rest(p) - notes - 1 : rest(p);

@@ -83,10 +83,18 @@ static void open_task(struct tui_state *s, uint32_t task)
 	tui_go(s, VIEW_DETAIL);
 }
 
+static void clear(struct tui_state *s)
+{
+	strbuf_reset(&s->filter);
+	strbuf_reset(&s->search);
+	s->filter_is_term = false;
+}
+
 static void show_target(struct tui_state *s, size_t target)
 {
 	s->shown = target;
 	s->chosen = false;
+	clear(s);
 	memset(s->places, 0, VIEW_TABS * sizeof(s->places[0]));
 	tui_go(s, VIEW_STACK);
 }
@@ -419,13 +427,6 @@ static bool leave(struct tui_state *s)
 	return true;
 }
 
-static void clear(struct tui_state *s)
-{
-	strbuf_reset(&s->filter);
-	strbuf_reset(&s->search);
-	s->filter_is_term = false;
-}
-
 /* Registers and stacks of C can only be had of a thread that stands: said, as it is the one stop.
  */
 static void switch_native(struct tui_state *s)
@@ -506,6 +507,7 @@ static bool view_action(struct tui_state *s, enum action action)
 		tui_go(s, VIEW_HELP);
 		break;
 	case ACTION_PICKER:
+		clear(s); /* it was for the rows of a process */
 		tui_go(s, VIEW_PICKER);
 		break;
 	case ACTION_PREVIOUS_LOOP:
