@@ -55,6 +55,10 @@ bool source_open_live(pid_t pid, struct source **ret, struct error *err);
 /* Opens an ELF core: a sparse one of ours, or a full one of the kernel or gcore. */
 bool source_open_core(const char *path, struct source **ret, struct error *err);
 
+/* What a user names: a process by its number, anything else is a core. */
+bool source_names_process(const char *argument);
+bool source_open(const char *argument, struct source **ret, struct error *err);
+
 /*
  * Another source on the same target with an empty cache of its own: for small looks
  * in between that must not disturb what the big look remembers. Closed like any other.

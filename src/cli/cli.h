@@ -102,9 +102,6 @@ struct target {
 bool target_open(const char *argument, bool without_python, struct target *ret, struct error *err);
 void target_close(struct target *t);
 
-/* Whether an argument names a process; every other one is a file. */
-bool target_is_process(const char *argument);
-
 /*
  * Where output goes: standard output, or a temporary file that output_commit() renames to
  * the path, so that no reader sees half of it.

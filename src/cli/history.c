@@ -47,7 +47,7 @@ bool history_load(struct history *h, const char *argument, const struct options 
 	struct look look;
 	bool ok;
 
-	if (!target_is_process(argument) && !is_core(argument))
+	if (!source_names_process(argument) && !is_core(argument))
 		return history_read(h, argument, err);
 	if (!target_open(argument, false, &target, err))
 		return false;

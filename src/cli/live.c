@@ -72,7 +72,7 @@ static bool check(const char *argument, struct error *err)
 {
 	struct target target;
 
-	if (!target_is_process(argument) && source_is_text(argument))
+	if (!source_names_process(argument) && source_is_text(argument))
 		return history_probe(argument, err);
 	if (!target_open(argument, true, &target, err))
 		return false;

@@ -566,7 +566,7 @@ static bool fit_together(const struct options *o, int *status)
 		return false;
 	}
 	for (size_t i = 0; o->freeze && i < o->n_targets; i++) {
-		if (target_is_process(o->targets[i]))
+		if (source_names_process(o->targets[i]))
 			continue;
 		utf8_add_safe(&safe, o->targets[i], strlen(o->targets[i]), VALUE_CHARS);
 		*status = usage_error("--freeze stops a process, and '%s' is a file", safe.data);

@@ -220,7 +220,7 @@ static char **pids(char *names, size_t *n)
 
 	*n = 0;
 	for (char *w = strtok_r(names, "\n", &save); w; w = strtok_r(NULL, "\n", &save))
-		if (target_is_process(w))
+		if (source_names_process(w))
 			*array_push(&list, n, &cap) = w;
 	if (*n)
 		qsort(list, *n, sizeof(*list), by_pid);

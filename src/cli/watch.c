@@ -295,7 +295,7 @@ static bool prepare(struct watch *w, int *status)
 		char *end;
 		long pid = strtol(w->o.targets[i], &end, 10);
 
-		if (!target_is_process(w->o.targets[i]) || pid <= 0 || pid > INT32_MAX)
+		if (!source_names_process(w->o.targets[i]) || pid <= 0 || pid > INT32_MAX)
 			pid = 0;
 		err = (struct error){.code = ERR_OK};
 		if (!watch_add(w, (pid_t)pid, true, &err) && err.code != ERR_OK)

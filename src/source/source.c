@@ -2,6 +2,7 @@
 /*
  * source.c - the cache of one look: every question is asked of the backend once
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -656,4 +657,28 @@ const char *safe_for_message(char *out, size_t size, const char *text)
 	utf8_add_safe(&safe, text, strlen(text), size / 4);
 	utf8_copy(out, size, safe.data);
 	return out;
+}
+
+/* ---- what a user names ------------------------------------------------------------------------
+ */
+
+bool source_names_process(const char *argument)
+{
+	for (const char *p = argument; *p; p++)
+		if (!isdigit((unsigned char)*p))
+			return false;
+	return *argument != 0;
+}
+
+bool source_open(const char *argument, struct source **ret, struct error *err)
+{
+	long pid;
+
+	if (!source_names_process(argument))
+		return source_open_core(argument, ret, err);
+	errno = 0;
+	pid = strtol(argument, NULL, 10);
+	if (errno || pid <= 0 || pid > INT32_MAX)
+		return error_set(err, ERR_NO_PROCESS, "no process with pid %s", argument);
+	return source_open_live((pid_t)pid, ret, err);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "picture.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,31 +12,9 @@
 /* ---- targets ---------------------------------------------------------------------------------
  */
 
-static bool is_pid(const char *argument)
-{
-	const char *p = argument;
-
-	while (isdigit((unsigned char)*p))
-		p++;
-	return *argument && !*p;
-}
-
 bool argument_is_recording(const char *argument)
 {
-	return !is_pid(argument) && source_is_text(argument);
-}
-
-static bool open_source(const char *argument, struct source **ret, struct error *err)
-{
-	long pid;
-
-	if (!is_pid(argument))
-		return source_open_core(argument, ret, err);
-	errno = 0;
-	pid = strtol(argument, NULL, 10);
-	if (errno || pid <= 0 || pid > INT32_MAX)
-		return error_set(err, ERR_NO_PROCESS, "no process with pid %s", argument);
-	return source_open_live((pid_t)pid, ret, err);
+	return !source_names_process(argument) && source_is_text(argument);
 }
 
 static void find_host(struct opened *o)
@@ -58,7 +34,7 @@ bool opened_open(const char *argument, struct opened **ret, struct error *err)
 
 	o->refs = 1;
 	strbuf_init(&o->host);
-	if (!open_source(argument, &o->src, err) || !process_read(o->src, &o->proc, err) ||
+	if (!source_open(argument, &o->src, err) || !process_read(o->src, &o->proc, err) ||
 	    !python_open(o->src, o->proc, &o->py, err)) {
 		opened_unref(o);
 		return false;
