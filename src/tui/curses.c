@@ -91,18 +91,22 @@ static void choose_styles(const struct tui_options *o)
 /* ---- putting it back ---------------------------------------------------------------------------
  */
 
-static void remember(const char *capability)
+static void remember_text(const char *text)
 {
-	const char *text = tigetstr(capability);
-	size_t len;
+	size_t len = strlen(text);
 
-	if (!text || text == (const char *)-1)
-		return;
-	len = strlen(text);
 	if (term.restore_len + len > sizeof(term.restore))
 		return;
 	memcpy(term.restore + term.restore_len, text, len);
 	term.restore_len += len;
+}
+
+static void remember(const char *capability)
+{
+	const char *text = tigetstr(capability);
+
+	if (text && text != (const char *)-1)
+		remember_text(text);
 }
 
 /* Only what may be called in a handler. */
@@ -200,12 +204,8 @@ bool term_open(const struct tui_options *options, struct error *err)
 	term.restore_len = 0;
 	remember("sgr0");
 	remember("cnorm");
-	if (!options->no_mouse) {
-		static const char off[] = "\033[?1000l\033[?1006l";
-
-		memcpy(term.restore + term.restore_len, off, sizeof(off) - 1);
-		term.restore_len += sizeof(off) - 1;
-	}
+	if (!options->no_mouse)
+		remember_text("\033[?1000l\033[?1006l");
 	remember("rmkx");
 	remember("rmcup");
 	modes(options);
