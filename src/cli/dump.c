@@ -118,7 +118,8 @@ static const struct snap_look *last_look(const struct snapshot *s, const struct 
 
 /*
  * The looks may end in the middle of a hold: then it is not known yet whether that is a stall. How
- * long until one that goes on reaches the threshold; 0: there is none, or it is known anyway.
+ * long until one that goes on reaches the threshold; 0: there is none, or it is known anyway, or it
+ * would take longer than the looks were to take.
  */
 static int64_t hold_goes_on(const struct look *k)
 {
@@ -130,14 +131,14 @@ static int64_t hold_goes_on(const struct look *k)
 		return 0;
 	for (size_t i = 0; i < s->n_loops; i++) {
 		const struct snap_look *l = last_look(s, &s->loops[i]);
-		int64_t held;
+		int64_t held, left;
 
 		if (!l || !l->found || l->end_time <= 0 || s->loops[i].own_clock)
 			continue;
 		held = (int64_t)l->clock_ns - aio_ns(l->end_time);
-		if (held >= short_ns && held < k->o->threshold_ns &&
-		    k->o->threshold_ns - held > most)
-			most = k->o->threshold_ns - held;
+		left = k->o->threshold_ns - held;
+		if (held >= short_ns && left > most && left <= k->o->for_ns)
+			most = left;
 	}
 	return most;
 }
@@ -151,7 +152,7 @@ static int64_t look_left(const struct look *k, uint64_t *end_ns)
 		return left;
 	now = (int64_t)k->snap->looks[k->snap->n_looks - 1].clock_ns;
 	if (!*end_ns)
-		*end_ns = (uint64_t)(now + k->o->threshold_ns);
+		*end_ns = (uint64_t)(now + k->o->for_ns);
 	left = hold_goes_on(k);
 	return now < (int64_t)*end_ns ? left : 0;
 }
