@@ -186,12 +186,7 @@ static void panel_text(struct grid *g, unsigned x, unsigned *y, unsigned end, co
 	while (*text) {
 		cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
-		do {
-			size_t len = strcspn(text, " ");
-
-			strbuf_addf(&line, "%s%.*s", line.len ? " " : "", (int)len, text);
-			text += len + strspn(text + len, " ");
-		} while (*text && utf8_width(line.data) + strcspn(text, " ") + 1 <= room);
+		text = take_words(text, room, &line);
 		panel_line(g, x, y, end, label, line.data);
 		label = "";
 	}

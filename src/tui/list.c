@@ -40,6 +40,17 @@ void list_add_head(struct list *list, const char *text)
 	list->v[list->n - 1].head = true;
 }
 
+const char *take_words(const char *text, size_t room, struct strbuf *line)
+{
+	do {
+		size_t len = strcspn(text, " ");
+
+		strbuf_addf(line, "%s%.*s", line->len ? " " : "", (int)len, text);
+		text += len + strspn(text + len, " ");
+	} while (*text && utf8_width(line->data) + strcspn(text, " ") + 1 <= room);
+	return text;
+}
+
 void list_add_wrapped(struct list *list, enum style style, const char *indent, const char *text,
 		      unsigned width)
 {
@@ -48,12 +59,7 @@ void list_add_wrapped(struct list *list, enum style style, const char *indent, c
 	while (*text) {
 		cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
-		do {
-			size_t len = strcspn(text, " ");
-
-			strbuf_addf(&line, "%s%.*s", line.len ? " " : "", (int)len, text);
-			text += len + strspn(text + len, " ");
-		} while (*text && utf8_width(line.data) + strcspn(text, " ") + 1 <= room);
+		text = take_words(text, room, &line);
 		list_add_text(list, style, "%s%s", indent, line.data);
 	}
 }

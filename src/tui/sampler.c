@@ -8,13 +8,13 @@
 #include "sampler.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 #define MS	      INT64_C(1000000)
 #define SECOND	      (1000 * MS)
@@ -35,15 +35,13 @@
 #define REASON_NS    (50 * MS)
 
 struct sampler {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	struct tui_thread thread;
 	int wake;
 	char *argument;
 	uint64_t max_tasks;
 
 	/* under the lock */
-	bool stop, refresh, ended, native;
+	bool stop, refresh, native;
 	int rate;
 	int64_t threshold_ns;
 	struct sampler_news news;
@@ -87,11 +85,11 @@ static void ring(struct sampler *s)
 
 static void publish_life(struct sampler *s, enum life life, const char *text)
 {
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->news.have_life = true;
 	s->news.life = life;
 	snprintf(s->news.message, sizeof(s->news.message), "%s", text);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	ring(s);
 }
 
@@ -101,13 +99,13 @@ static void publish_pulse(struct sampler *s)
 	struct pulse pulse;
 
 	pulse_make(&s->view, &pulse);
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	if (news->n_pulses == PULSES_KEPT) {
 		memmove(news->pulses, news->pulses + 1, (PULSES_KEPT - 1) * sizeof(pulse));
 		news->n_pulses--;
 	}
 	news->pulses[news->n_pulses++] = pulse;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	ring(s);
 }
 
@@ -115,10 +113,10 @@ static void hand_over(struct sampler *s, struct picture *p)
 {
 	struct picture *old;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	old = s->news.picture;
 	s->news.picture = p;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	picture_unref(old);
 	ring(s);
 }
@@ -153,22 +151,22 @@ static void publish_picture(struct sampler *s)
 
 void sampler_fetch(struct sampler *s, struct sampler_news *ret)
 {
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	*ret = s->news;
 	s->news.picture = NULL;
 	s->news.recorded = NULL;
 	s->news.n_pulses = 0;
 	s->news.have_life = false;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 }
 
 static int64_t threshold(struct sampler *s)
 {
 	int64_t ns;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	ns = s->threshold_ns;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return ns;
 }
 
@@ -253,9 +251,9 @@ static bool wants_native(struct sampler *s)
 {
 	bool wanted;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	wanted = s->native;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return wanted;
 }
 
@@ -389,10 +387,10 @@ static enum wish wish(struct sampler *s)
 	enum wish wish = WISH_NOTHING;
 	bool asked;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	asked = s->refresh;
 	s->refresh = false;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	if (asked)
 		return WISH_FULL;
 	if (has_news(&s->view, threshold(s)))
@@ -417,12 +415,12 @@ static bool pause_for(struct sampler *s, int64_t ns)
 	struct timespec ts = {until / SECOND, until % SECOND};
 	bool go_on;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	while (!s->stop && !s->refresh)
-		if (pthread_cond_timedwait(&s->changed, &s->lock, &ts) == ETIMEDOUT)
+		if (pthread_cond_timedwait(&s->thread.changed, &s->thread.lock, &ts) == ETIMEDOUT)
 			break;
 	go_on = !s->stop;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return go_on;
 }
 
@@ -431,9 +429,9 @@ static int64_t step_of(struct sampler *s)
 	int64_t step, since = now() - s->taken_at_ns;
 	bool early;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	step = SECOND / s->rate;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	early = since < FIRST_FOR_NS && s->look_cost_ns < 5 * MS;
 	if (early && step > FIRST_STEP_NS)
 		return FIRST_STEP_NS;
@@ -530,9 +528,9 @@ static void replay_recording(struct sampler *s)
 		return;
 	}
 	recorded_note(r, text, sizeof(text));
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->news.recorded = r;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	publish_life(s, LIFE_RECORDED, text);
 }
 
@@ -569,9 +567,9 @@ static bool stopped(struct sampler *s)
 {
 	bool stop;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	stop = s->stop;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return stop;
 }
 
@@ -593,99 +591,60 @@ static void *run(void *arg)
 				break;
 		}
 	close_target(s);
-	pthread_mutex_lock(&s->lock);
-	s->ended = true;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
+	thread_ends(&s->thread);
 	return NULL;
 }
 
 /* ---- from outside ------------------------------------------------------------------------------
  */
 
-static void init_condition(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 struct sampler *sampler_start(const char *argument, const struct sampler_options *options, int wake)
 {
-	static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 	struct sampler *s = mem_zalloc(1, sizeof(*s));
-	sigset_t all, before;
 
-	pthread_mutex_init(&s->lock, NULL);
-	init_condition(&s->changed);
 	s->argument = mem_alloc(strlen(argument) + 1);
 	strcpy(s->argument, argument);
 	s->wake = wake;
 	s->rate = options->rate;
 	s->threshold_ns = options->threshold_ns;
 	s->max_tasks = options->max_tasks;
-	sigfillset(&all);
-	for (size_t i = 0; i < ARRAY_SIZE(crashes); i++)
-		sigdelset(&all, crashes[i]);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&s->thread, NULL, run, s) != 0) {
-		s->ended = true;
+	if (!thread_start(&s->thread, run, s))
 		publish_life(s, LIFE_FAILED, "no thread could be started to look at it");
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return s;
 }
 
 void sampler_set(struct sampler *s, int rate, int64_t threshold_ns, bool native)
 {
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->native = native;
 	s->rate = rate;
 	s->threshold_ns = threshold_ns;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 }
 
 void sampler_refresh(struct sampler *s)
 {
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->refresh = true;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
+	pthread_cond_broadcast(&s->thread.changed);
+	pthread_mutex_unlock(&s->thread.lock);
 }
 
 void sampler_ask_to_stop(struct sampler *s)
 {
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->stop = true;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
+	pthread_cond_broadcast(&s->thread.changed);
+	pthread_mutex_unlock(&s->thread.lock);
 }
 
 void sampler_stop(struct sampler *s, int64_t until_ns)
 {
-	struct timespec ts = {until_ns / SECOND, until_ns % SECOND};
-	bool ended;
-
 	sampler_ask_to_stop(s);
-	pthread_mutex_lock(&s->lock);
-	while (!s->ended)
-		if (pthread_cond_timedwait(&s->changed, &s->lock, &ts) == ETIMEDOUT)
-			break;
-	ended = s->ended;
-	pthread_mutex_unlock(&s->lock);
-	if (!ended) {
-		pthread_detach(s->thread);
+	if (!thread_end(&s->thread, until_ns))
 		return;
-	}
-	if (s->thread)
-		pthread_join(s->thread, NULL);
 	picture_unref(s->news.picture);
 	recorded_destroy(s->news.recorded);
-	pthread_mutex_destroy(&s->lock);
-	pthread_cond_destroy(&s->changed);
 	free(s->argument);
 	free(s);
 }

@@ -296,6 +296,8 @@ void list_add_text(struct list *list, enum style style, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void list_add_head(struct list *list, const char *text);
 struct row *list_add(struct list *list, enum row_kind kind, uint32_t index);
+/* Words of text that fit into so many columns, at least one; what is left of it. */
+const char *take_words(const char *text, size_t room, struct strbuf *line);
 void list_add_wrapped(struct list *list, enum style style, const char *indent, const char *text,
 		      unsigned width);
 void list_stack(struct tui_state *s);	 /* list_stack.c */

@@ -7,9 +7,7 @@
 #include "survey.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 #include <unistd.h>
 
 #include "stallscope/utf8.h"
+#include "thread.h"
 
 #define SECOND	   INT64_C(1000000000)
 #define ROUND_NS   (2 * SECOND)
@@ -39,12 +38,10 @@ struct known {
 };
 
 struct survey {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	struct tui_thread thread;
 	int wake;
 	int64_t threshold_ns;
-	bool on, stop, started, ended;
+	bool on, stop;
 	struct survey_row *rows;
 	size_t n_rows;
 	bool have_rows;
@@ -263,9 +260,9 @@ static bool goes_on(struct survey *s)
 {
 	bool on;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	on = !s->stop && s->on;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return on;
 }
 
@@ -294,12 +291,12 @@ static void publish(struct survey *s)
 	for (size_t i = 0; i < s->n_known && n < SURVEY_MAX; i++)
 		if (s->known[i]->python)
 			rows[n++] = s->known[i]->row;
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	old = s->rows;
 	s->rows = rows;
 	s->n_rows = n;
 	s->have_rows = true;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	free(old);
 	if (write(s->wake, &one, sizeof(one)) < 0)
 		return;
@@ -309,7 +306,7 @@ bool survey_fetch(struct survey *s, struct survey_row **ret, size_t *n)
 {
 	bool have;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	have = s->have_rows;
 	if (have) {
 		*ret = s->rows;
@@ -317,7 +314,7 @@ bool survey_fetch(struct survey *s, struct survey_row **ret, size_t *n)
 		s->rows = NULL;
 		s->have_rows = false;
 	}
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return have;
 }
 
@@ -331,14 +328,14 @@ static bool pause_for(struct survey *s, int64_t ns)
 	struct timespec ts = {until / SECOND, until % SECOND};
 	bool stop;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	while (!s->stop && !s->on)
-		pthread_cond_wait(&s->changed, &s->lock);
+		pthread_cond_wait(&s->thread.changed, &s->thread.lock);
 	while (!s->stop && s->on && ns)
-		if (pthread_cond_timedwait(&s->changed, &s->lock, &ts) == ETIMEDOUT)
+		if (pthread_cond_timedwait(&s->thread.changed, &s->thread.lock, &ts) == ETIMEDOUT)
 			break;
 	stop = s->stop;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->thread.lock);
 	return !stop;
 }
 
@@ -365,67 +362,36 @@ static void *run(void *arg)
 		free(s->known[i]);
 	}
 	free(s->known);
-	pthread_mutex_lock(&s->lock);
-	s->ended = true;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
+	thread_ends(&s->thread);
 	return NULL;
 }
 
 struct survey *survey_start(int64_t threshold_ns, int wake)
 {
-	static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 	struct survey *s = mem_zalloc(1, sizeof(*s));
-	pthread_condattr_t attr;
-	sigset_t all, before;
 
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &attr);
-	pthread_condattr_destroy(&attr);
 	s->threshold_ns = threshold_ns;
 	s->wake = wake;
-	sigfillset(&all);
-	for (size_t i = 0; i < ARRAY_SIZE(crashes); i++)
-		sigdelset(&all, crashes[i]);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	s->started = !pthread_create(&s->thread, NULL, run, s);
-	s->ended = !s->started;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	thread_start(&s->thread, run, s); /* without one there are no rows */
 	return s;
 }
 
 void survey_switch(struct survey *s, bool on)
 {
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->on = on;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
+	pthread_cond_broadcast(&s->thread.changed);
+	pthread_mutex_unlock(&s->thread.lock);
 }
 
 void survey_stop(struct survey *s)
 {
-	int64_t until = now() + SECOND / 2;
-	struct timespec ts = {until / SECOND, until % SECOND};
-	bool ended;
-
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->thread.lock);
 	s->stop = true;
-	pthread_cond_broadcast(&s->changed);
-	while (!s->ended)
-		if (pthread_cond_timedwait(&s->changed, &s->lock, &ts) == ETIMEDOUT)
-			break;
-	ended = s->ended;
-	pthread_mutex_unlock(&s->lock);
-	if (!ended) {
-		pthread_detach(s->thread);
+	pthread_cond_broadcast(&s->thread.changed);
+	pthread_mutex_unlock(&s->thread.lock);
+	if (!thread_end(&s->thread, now() + SECOND / 2))
 		return;
-	}
-	if (s->started)
-		pthread_join(s->thread, NULL);
 	free(s->rows);
-	pthread_mutex_destroy(&s->lock);
-	pthread_cond_destroy(&s->changed);
 	free(s);
 }
