@@ -51,14 +51,18 @@ def check(holds, log, unit):
         assert hold["hold"] + hold["most_s"] >= stall["end"] - 0.001
 
 
-def test_stalls():
-    """On all versions: test_watch.py."""
-    with Target(ORDINARY, "staller.py", 1.5, 0.02, 0.2, 0.1, 7, stdin=subprocess.PIPE) as target:
+def of_staller(interpreter, *options):
+    with Target(interpreter, "staller.py", *options, 1.5, 0.02, 0.2, 0.1, 7, stdin=subprocess.PIPE) as target:
         pulse = start(target.pid, 2.2)
         time.sleep(0.1)
         go(target)
         log = stalls(target)
-        holds, total = finish(pulse)
+        return (log, *finish(pulse))
+
+
+def test_stalls():
+    """On all versions: test_watch.py."""
+    log, holds, total = of_staller(ORDINARY)
     assert len(log) >= 4
     check(holds, log, 0)
     assert total["reads_per_look"] < 5
@@ -68,12 +72,7 @@ def test_uvloop():
     python = next((i for i in INTERPRETERS if i.id == "3.11-debian"), ORDINARY)
     if subprocess.run(python.command + ["-c", "import uvloop"], stderr=subprocess.DEVNULL, check=False).returncode:
         pytest.skip("no uvloop here")
-    with Target(python, "staller.py", "--uvloop", 1.5, 0.02, 0.2, 0.1, 7, stdin=subprocess.PIPE) as target:
-        pulse = start(target.pid, 2.2)
-        time.sleep(0.1)
-        go(target)
-        log = stalls(target)
-        holds, _ = finish(pulse)
+    log, holds, _ = of_staller(python, "--uvloop")
     assert len(log) >= 4
     check(holds, log, 0.001)
 

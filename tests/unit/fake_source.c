@@ -339,42 +339,14 @@ static void flaky_close(void *self)
 	free(self);
 }
 
+#define FLAKY_OPS                                                                          \
+	flaky_read, flaky_proc, flaky_file_read, flaky_file_open, flaky_line, flaky_clock, \
+		flaky_wall_clock, flaky_alive, flaky_note, NULL, NULL, NULL, flaky_close, NULL
+
 struct source *flaky_open(struct source *inner, struct flaky *plan)
 {
-	static const struct source_ops live = {
-		flaky_read,
-		flaky_proc,
-		flaky_file_read,
-		flaky_file_open,
-		flaky_line,
-		flaky_clock,
-		flaky_wall_clock,
-		flaky_alive,
-		flaky_note,
-		NULL,
-		NULL,
-		NULL,
-		flaky_close,
-		NULL,
-		false,
-	};
-	static const struct source_ops recorded = {
-		flaky_read,
-		flaky_proc,
-		flaky_file_read,
-		flaky_file_open,
-		flaky_line,
-		flaky_clock,
-		flaky_wall_clock,
-		flaky_alive,
-		flaky_note,
-		NULL,
-		NULL,
-		NULL,
-		flaky_close,
-		NULL,
-		true,
-	};
+	static const struct source_ops live = {FLAKY_OPS, false};
+	static const struct source_ops recorded = {FLAKY_OPS, true};
 	struct flaky_backend *b = mem_zalloc(1, sizeof(*b));
 
 	b->inner = source_again(inner);

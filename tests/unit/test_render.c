@@ -7,10 +7,11 @@
  *
  *	UPDATE_GOLDEN=1 srcdir=. build/tests/unit/test_render && git diff tests/golden
  */
-#include <errno.h>
 #include <jansson.h>
 
 #include "render_world.h"
+
+#include "golden.h"
 #include "stallscope/utf8.h"
 
 typedef void make_fn(struct world *w);
@@ -33,65 +34,6 @@ static struct strbuf text_of(const struct world *w, const struct render_options 
 }
 
 /* ---- golden texts -------------------------------------------------------------------------- */
-
-static void golden_path(const char *name, char *path, size_t size)
-{
-	const char *srcdir = getenv("srcdir");
-
-	snprintf(path, size, "%s/tests/golden/%s.txt", srcdir ? srcdir : ".", name);
-}
-
-static struct strbuf read_all(const char *path)
-{
-	struct strbuf text = STRBUF_INIT;
-	FILE *file = fopen(path, "r");
-	size_t n;
-
-	if (!file)
-		fail_msg("%s: %s (UPDATE_GOLDEN=1 makes it)", path, strerror(errno));
-	while ((n = fread(strbuf_room(&text, 4096), 1, 4096, file)) > 0)
-		strbuf_setlen(&text, text.len + n);
-	fclose(file);
-	return text;
-}
-
-static void write_all(const char *path, const struct strbuf *text)
-{
-	FILE *file = fopen(path, "w");
-
-	if (!file || fwrite(text->data, 1, text->len, file) != text->len || fclose(file))
-		fail_msg("%s: %s", path, strerror(errno));
-}
-
-/* Both from the line that differs on. */
-static void tell_difference(const char *path, const char *expected, const char *got)
-{
-	size_t same = 0, line = 0;
-
-	for (size_t i = 0; expected[i] && expected[i] == got[i]; i++)
-		if (expected[i] == '\n')
-			same = i + 1;
-	for (size_t i = 0; i < same; i++)
-		line += expected[i] == '\n';
-	fail_msg("%s:%zu: expected\n%.300s\n---- but got\n%.300s", path, line + 1, expected + same,
-		 got + same);
-}
-
-static void assert_golden(const char *name, const struct strbuf *text)
-{
-	struct strbuf expected;
-	char path[512];
-
-	golden_path(name, path, sizeof(path));
-	if (getenv("UPDATE_GOLDEN")) {
-		write_all(path, text);
-		return;
-	}
-	expected = read_all(path);
-	if (strcmp(expected.data, text->data) != 0)
-		tell_difference(path, expected.data, text->data);
-	strbuf_deinit(&expected);
-}
 
 static void test_golden(void **state)
 {

@@ -7,9 +7,9 @@
  *
  *	UPDATE_GOLDEN=1 srcdir=. build/tests/unit/test_screens && git diff tests/golden
  */
-#include <errno.h>
-
 #include "tui_world.h"
+
+#include "golden.h"
 
 static const struct {
 	const char *name;
@@ -24,46 +24,12 @@ static const struct {
 	unsigned cols, rows;
 } sizes[] = {{80, 24}, {120, 40}, {60, 15}};
 
-static struct strbuf read_all(const char *path)
+static void assert_screen(const char *name, unsigned cols, unsigned rows, const struct strbuf *text)
 {
-	struct strbuf text = STRBUF_INIT;
-	FILE *file = fopen(path, "r");
-	size_t n;
+	char path[64];
 
-	if (!file)
-		fail_msg("%s: %s (UPDATE_GOLDEN=1 makes it)", path, strerror(errno));
-	while ((n = fread(strbuf_room(&text, 4096), 1, 4096, file)) > 0)
-		strbuf_setlen(&text, text.len + n);
-	fclose(file);
-	return text;
-}
-
-static void assert_golden(const char *name, unsigned cols, unsigned rows, const struct strbuf *text)
-{
-	const char *srcdir = getenv("srcdir");
-	size_t same = 0, line = 1;
-	struct strbuf expected;
-	char path[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/tests/golden/screens/%s-%ux%u.txt", srcdir ? srcdir : ".",
-		 name, cols, rows);
-	if (getenv("UPDATE_GOLDEN")) {
-		file = fopen(path, "w");
-		if (!file || fwrite(text->data, 1, text->len, file) != text->len || fclose(file))
-			fail_msg("%s: %s", path, strerror(errno));
-		return;
-	}
-	expected = read_all(path);
-	for (size_t i = 0; expected.data[i] && expected.data[i] == text->data[i]; i++)
-		if (expected.data[i] == '\n') {
-			same = i + 1;
-			line++;
-		}
-	if (strcmp(expected.data, text->data) != 0)
-		fail_msg("%s:%zu: expected\n%.300s\n---- but got\n%.300s", path, line,
-			 expected.data + same, text->data + same);
-	strbuf_deinit(&expected);
+	snprintf(path, sizeof(path), "screens/%s-%ux%u", name, cols, rows);
+	assert_golden(path, text);
 }
 
 static void add_screen(struct view_world *v, const char *what, struct strbuf *out)
@@ -106,7 +72,7 @@ static void test_golden(void **state)
 
 			view_init(&v, worlds[i].make, sizes[k].cols, sizes[k].rows);
 			all_views(&v, &text);
-			assert_golden(worlds[i].name, sizes[k].cols, sizes[k].rows, &text);
+			assert_screen(worlds[i].name, sizes[k].cols, sizes[k].rows, &text);
 			strbuf_deinit(&text);
 			view_deinit(&v);
 		}
@@ -237,7 +203,7 @@ static void test_others(void **state)
 		add_screen(&v, "a process that has ended", &text);
 		type(&v, "]]");
 		add_screen(&v, "one that cannot be read", &text);
-		assert_golden("others", sizes[k].cols, sizes[k].rows, &text);
+		assert_screen("others", sizes[k].cols, sizes[k].rows, &text);
 		strbuf_deinit(&text);
 		view_deinit(&v);
 	}
@@ -290,7 +256,7 @@ static void test_recording(void **state)
 			type(&v, steps[i].keys);
 			add_screen(&v, steps[i].what, &text);
 		}
-		assert_golden("recording", sizes[k].cols, sizes[k].rows, &text);
+		assert_screen("recording", sizes[k].cols, sizes[k].rows, &text);
 		strbuf_deinit(&text);
 		view_deinit(&v);
 	}
