@@ -130,18 +130,23 @@ static uint64_t slot(const struct pulse *p, const struct beat *b, uint32_t at)
 	return python_reference(p->py, value);
 }
 
-/* A float that the variable at offset `at` is, and still is afterwards: so it is that turn's. */
+/*
+ * A float that the variable at offset `at` is, before and after it was asked for that: so it is
+ * that turn's. Free floats are used again: the same object may have been another's in between.
+ */
 static bool read_float(struct pulse *p, const struct beat *b, uint32_t at, double *ret)
 {
 	uint32_t type_at = p->py->layout.field[F_OB_TYPE].offset;
 	uint32_t value_at = p->py->layout.field[F_FLOAT_VALUE].offset;
 	uint64_t object = slot(p, b, at), type, again;
-	uint8_t bytes[64];
+	uint8_t bytes[64], after[64];
 
-	if (!object || type_at > sizeof(bytes) - 8 || value_at > sizeof(bytes) - 8 ||
+	if (!object || type_at > value_at || value_at > sizeof(bytes) - 8 ||
 	    !source_now(p->src, object, bytes, value_at + 8) ||
 	    !source_now(p->src, b->at.frame + at, &again, sizeof(again)) ||
-	    python_reference(p->py, again) != object)
+	    python_reference(p->py, again) != object ||
+	    !source_now(p->src, object + type_at, after, value_at + 8 - type_at) ||
+	    memcmp(after, bytes + type_at, value_at + 8 - type_at) != 0)
 		return false;
 	memcpy(&type, bytes + type_at, sizeof(type));
 	memcpy(ret, bytes + value_at, sizeof(*ret));
