@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 import unicodedata
@@ -478,6 +479,21 @@ def test_threshold():
         settle()
         assert dump(target.pid, "--threshold", "1h", "--for", "50ms")["verdict"] == "HEALTHY"
         assert dump(target.pid, "--threshold", "10ms")["verdict"] == "STALLED"
+
+
+def test_looks_do_not_end_within_a_hold():
+    """Held for 0.3 s again and again: a look that says healthy has met no hold, not the begin of one."""
+    with Target(ORDINARY, "staller.py", 8, 0.3, 0.3, 0.3, 7, stdin=subprocess.PIPE) as target:
+        target.process.stdin.write(b"\n")
+        target.process.stdin.flush()
+        words = []
+        for _ in range(20):
+            document = dump(target.pid, "--native", "never")
+            words.append(document["verdict"])
+            facts = " ".join(e["fact"] for e in document["loops"][0]["evidence"])
+            worst = re.search(r"worst hold in \d+ looks over \d+ ms: ([\d.]+) ms", facts)
+            assert document["verdict"] != "HEALTHY" or not worst or float(worst.group(1)) < 20, facts
+        assert "STALLED" in words, words
 
 
 def test_default_dump_of_a_stall_is_quick():
