@@ -33,7 +33,8 @@ struct beat {
 	uint64_t uv_clock;    /* address of libuv's clock, 0: not uvloop */
 	struct place at;
 	uint8_t bytes[WINDOW];
-	uint64_t same_ns; /* since when they are what they are, as far as looks tell */
+	uint64_t same_ns;	    /* since when they are what they are, as far as looks tell */
+	uint64_t turn_object, turn; /* end_time of the turn that was read last: address, bits */
 	/* select: of the timeout with this address, read once it has been seen twice */
 	uint64_t timeout, timeout_seen_ns;
 	bool have_timeout;
@@ -184,6 +185,20 @@ static void read_own_turn(struct pulse *p, struct beat *b, struct pulse_reading 
 	r->is_lower = true;
 }
 
+/*
+ * Whether it is the turn of the last look: its end_time is at the same address and says the same.
+ * No later float says so. Had the frame named another one there, the old number would be gone.
+ */
+static bool is_same_turn(struct pulse *p, const struct beat *b)
+{
+	uint64_t object = slot(p, b, b->at.end_time), turn;
+
+	return object == b->turn_object &&
+	       source_now(p->src, object + p->py->layout.field[F_FLOAT_VALUE].offset, &turn,
+			  sizeof(turn)) &&
+	       turn == b->turn;
+}
+
 /* False: it ended while it was read. */
 static bool read_turn(struct pulse *p, struct beat *b, struct pulse_reading *r)
 {
@@ -198,13 +213,18 @@ static bool read_turn(struct pulse *p, struct beat *b, struct pulse_reading *r)
 		read_own_turn(p, b, r);
 		return true;
 	}
-	if (!read_float(p, b, b->at.end_time, &end_time))
-		return false;
+	if (!is_same_turn(p, b)) {
+		if (!read_float(p, b, b->at.end_time, &end_time))
+			return false;
+		b->turn_object = slot(p, b, b->at.end_time);
+		memcpy(&b->turn, &end_time, sizeof(b->turn));
+		r->clock_ns = source_clock(p->src);
+	}
+	memcpy(&end_time, &b->turn, sizeof(end_time));
+	r->turn = b->turn;
 	r->since_ns = (uint64_t)aio_ns(end_time > 0 ? end_time : 0);
-	r->clock_ns = source_clock(p->src);
 	if (r->since_ns > r->clock_ns) /* a float rounds */
 		r->since_ns = r->clock_ns;
-	memcpy(&r->turn, &end_time, sizeof(r->turn));
 	return true;
 }
 
