@@ -292,6 +292,9 @@ struct snap_look {
 	uint8_t gc;	     /* the interpreter of the thread collects garbage */
 	uint64_t majflt;     /* of the thread so far */
 	uint64_t gil_holder; /* thread state, 0 none (or there is no GIL) */
+	/* of its frames and where they call, but not of the place in the innermost; 0 unknown;
+	   never in recordings */
+	uint64_t stack;
 };
 
 struct snap_problem {
@@ -407,6 +410,12 @@ bool snapshot_native_read(struct snapshot *snap, const struct strbuf *text);
 /* Appends a light look to a snapshot's series: a few reads, no tasks. src: source_again(). */
 bool snapshot_look(struct python *py, struct source *light, struct snapshot *snap,
 		   struct error *err);
+
+/*
+ * True when the last look at the loop at that address found the stack of the full look, and the
+ * same turn and callback: what that one says of it holds still.
+ */
+bool snapshot_stands(const struct snapshot *snap, uint64_t loop);
 
 /* Puts the series of an older snapshot of the same process before that of a new one. */
 void snapshot_keep_looks(struct snapshot *snap, const struct snapshot *before);

@@ -218,22 +218,37 @@ static void save(struct watch *w, struct watched *t, struct watched_loop *l)
 	l->stall.core = l->core;
 }
 
+/* What a full look would find is what the last one found: a light look tells that, at a tenth. */
+static bool stands_still(struct watched *t, const struct watched_loop *l)
+{
+	struct snapshot *s = t->look.snap;
+	size_t looks = s ? s->n_looks : 0;
+
+	if (!s || !snapshot_look(t->target.py, t->light, s, NULL) || s->n_looks == looks)
+		return false;
+	look_judge(&t->look);
+	return snapshot_stands(s, l->stall.loop);
+}
+
 static void capture(struct watch *w, struct watched *t, struct watched_loop *l,
 		    const struct pulse_reading *r)
 {
 	int64_t again = 4 * hold_least_ns(&l->hold);
 	uint64_t cpu = watch_cpu();
+	bool first = !l->captures, stands;
 	uint32_t index;
 
 	if (w->full_cpu_ns > FULL_CPU_NS) /* of this second: one that is held all the time */
 		return;
 	l->capture_held_ns = again > RECAPTURE_NS ? again : RECAPTURE_NS;
-	if (look_in_full(t, !l->captures++, NULL)) {
+	l->captures++;
+	stands = !first && stands_still(t, l);
+	if (stands || look_in_full(t, first, NULL)) {
 		index = find_loop(t->look.snap, r->loop);
 		if (index != SNAP_NONE &&
 		    (l->hold.is_late ||
 		     watch_same_turn(&t->look.snap->loops[index], l->hold.turn))) {
-			if (w->o.native != SNAP_NATIVE_NEVER)
+			if (!stands && w->o.native != SNAP_NATIVE_NEVER)
 				look_at_native(&t->look);
 			learn(t, l, index);
 			l->follow_ns = r->clock_ns + FOLLOW_STEP_NS;
@@ -267,11 +282,12 @@ static void follow(struct watch *w, struct watched *t, struct watched_loop *l,
 /* ---- the end of a hold ----------------------------------------------------------------------- */
 
 /* When a look came late the loop may tell by itself when it was done. */
-static void settle_end(struct watched *t, size_t i, struct hold *over)
+static void settle_end(struct watched *t, size_t i, struct hold *over, int64_t threshold_ns)
 {
 	uint64_t since;
 
-	if (!over->is_lost && hold_most_ns(over) - hold_least_ns(over) > SURE_NS &&
+	if (!over->is_lost && hold_most_ns(over) >= threshold_ns &&
+	    hold_most_ns(over) - hold_least_ns(over) > SURE_NS &&
 	    pulse_select_since(t->pulse, i, &since) && since >= over->seen_ns &&
 	    since < over->over_ns)
 		over->over_ns = since;
@@ -295,7 +311,7 @@ static void over(struct watch *w, struct watched *t, size_t i, struct hold *h)
 {
 	struct watched_loop *l = &t->loops[i];
 
-	settle_end(t, i, h);
+	settle_end(t, i, h, (int64_t)w->pace.threshold);
 	if (!l->is_dismissed && hold_least_ns(h) >= (int64_t)w->pace.threshold) {
 		l->stall.start_ns = h->since_ns;
 		l->stall.held_ns = hold_likely_ns(h);

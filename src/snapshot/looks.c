@@ -66,6 +66,15 @@ static void take_uvloop(struct snap_look *look, const struct aio_loop *info, boo
 	look->ntodo = in_callbacks && info->ready > 0 ? info->ready : 0;
 }
 
+/* One more frame, from the innermost on, of what struct snap_look has as stack. */
+static uint64_t stack_with(uint64_t stack, uint64_t frame, uint64_t code, int32_t instr)
+{
+	static const uint64_t prime = UINT64_C(0x100000001b3);
+	uint32_t at = stack ? (uint32_t)instr : 0; /* the innermost runs on */
+
+	return (((stack ^ frame) * prime ^ code) * prime ^ at) * prime | 1;
+}
+
 /* Address of the frame, 0 none. */
 static uint64_t outermost_coroutine(const struct snapshot *s, const struct snap_stack *stack)
 {
@@ -106,6 +115,12 @@ void build_first_look(struct builder *b)
 			look->leaf_code = s->codes[leaf->code].address;
 			look->leaf_instr = leaf->instr;
 		}
+		for (uint32_t k = 0; k < thread->stack.n; k++) {
+			const struct snap_frame *f = snap_frame_at(s, &thread->stack, k);
+
+			look->stack = stack_with(look->stack, f->address, s->codes[f->code].address,
+						 f->instr);
+		}
 	}
 }
 
@@ -123,6 +138,9 @@ static struct py_frame *read_stack(struct python *py, uint64_t tstate, size_t *n
 		look->leaf_code = py->codes[frames[0].code].address;
 		look->leaf_instr = frames[0].instr;
 	}
+	for (size_t i = 0; i < *n; i++)
+		look->stack = stack_with(look->stack, frames[i].address,
+					 py->codes[frames[i].code].address, frames[i].instr);
 	return frames;
 }
 
@@ -210,6 +228,22 @@ bool snapshot_look(struct python *py, struct source *light, struct snapshot *sna
 	source_keep(full, light);
 	python_new_look(py, full);
 	return true;
+}
+
+bool snapshot_stands(const struct snapshot *snap, uint64_t loop)
+{
+	const struct snap_look *full = NULL, *last = NULL;
+
+	for (size_t i = 0; i < snap->n_looks; i++) {
+		if (snap->looks[i].loop != loop)
+			continue;
+		last = &snap->looks[i];
+		if (last->clock_ns == snap->clock_ns)
+			full = last;
+	}
+	return full && full->stack && full->stack == last->stack && full->found && last->found &&
+	       full->in_callbacks && last->in_callbacks && full->end_time == last->end_time &&
+	       full->index == last->index && full->handle == last->handle;
 }
 
 void snapshot_keep_looks(struct snapshot *snap, const struct snapshot *before)

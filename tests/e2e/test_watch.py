@@ -165,6 +165,31 @@ def test_a_long_stall_is_told_while_it_lasts(program):
     assert summary.startswith("1 stall in ")
 
 
+HALVES = """
+import asyncio, time
+def begin():
+    time.sleep(0.05)
+def go_on():
+    time.sleep(0.6)
+async def main():
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        begin()
+        go_on()
+asyncio.run(main())
+"""
+
+
+def test_the_longer_part_of_a_stall_is_blamed(tmp_path):
+    """The first to be met is not the one to blame when it has moved on since."""
+    file = tmp_path / "halves.py"
+    file.write_text(HALVES)
+    with Watch(tmp_path, "--threshold", "20ms", "-o", tmp_path / "out", "--", sys.executable, file) as watch:
+        assert watch.end() == 0
+    stalls = [e for e in map(json.loads, (tmp_path / "out").read_text().splitlines()) if e["type"] == "stall"]
+    assert [e["who"]["function"] for e in stalls if e["held_s"] > 0.5] == ["go_on"] * 3
+
+
 def test_native_and_redact(tmp_path, program):
     with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target:
         pid = target.truth["workers"][0]

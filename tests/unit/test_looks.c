@@ -75,6 +75,34 @@ static void test_round_trip(void **state)
 	strbuf_deinit(&text);
 }
 
+/* A light look proves a full one only with its turn, callback and stack. */
+static void test_stands(void **state)
+{
+	struct snap_look looks[3] = {first, first, first};
+	struct snapshot s = {.looks = looks, .n_looks = 3, .clock_ns = first.clock_ns};
+
+	(void)state;
+	looks[0].stack = looks[1].stack = looks[2].stack = 5;
+	looks[1].loop = 99; /* another one */
+	looks[2].clock_ns++;
+	looks[2].leaf_instr = 40;
+	assert_true(snapshot_stands(&s, first.loop));
+	assert_false(snapshot_stands(&s, 0x77));
+	looks[2].stack = 6;
+	assert_false(snapshot_stands(&s, first.loop));
+	looks[0].stack = looks[2].stack = 0; /* of a recording: not known */
+	assert_false(snapshot_stands(&s, first.loop));
+	looks[0].stack = looks[2].stack = 5;
+	looks[2].handle--;
+	assert_false(snapshot_stands(&s, first.loop));
+	looks[2].handle++;
+	looks[2].end_time += 1e-9;
+	assert_false(snapshot_stands(&s, first.loop));
+	looks[2].end_time = first.end_time;
+	s.clock_ns = 1; /* the full look is not among them */
+	assert_false(snapshot_stands(&s, first.loop));
+}
+
 #define OLD "1 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n"
 
 /* Two old lines must not be taken for one of now. */
@@ -260,10 +288,11 @@ static void test_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_old),
-		cmocka_unit_test(test_kernel),	    cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_other_lines), cmocka_unit_test(test_forged),
-		cmocka_unit_test(test_long_line),   cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_stands),
+		cmocka_unit_test(test_old),	   cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_nothing),	   cmocka_unit_test(test_other_lines),
+		cmocka_unit_test(test_forged),	   cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
