@@ -22,20 +22,24 @@
 #define LEAST_NS     (10 * WATCH_MS)	/* holds that are counted */
 #define FINE_NS	     (WATCH_MS * 7 / 2) /* half of it is how well an end is known */
 #define BUDGET_PARTS 50			/* of a CPU, in light looks: 2 % */
+#define ENDS_NS	     (100 * WATCH_MS)	/* from asking who ended to the next time */
 #define MAX_TASKS    2000 /* of a full look, when nothing else is said: it must not take long */
 
-static volatile sig_atomic_t signalled, by_terminal;
+/* Blocked, and taken when we wait: a signal that comes in between is not missed. */
+static sigset_t signals;
+static int signalled;
+static bool by_terminal; /* then the command has it too */
 
-static void on_signal(int number, siginfo_t *info, void *context)
+/* Sleeps for ns at most; NULL: until there is a signal. */
+static void wait_for_signal(const struct timespec *ns)
 {
-	(void)context;
+	siginfo_t info;
+	int number = ns ? sigtimedwait(&signals, &info, ns) : sigwaitinfo(&signals, &info);
+
+	if (number <= 0 || number == SIGCHLD)
+		return;
 	signalled = number;
-	by_terminal = info->si_code == SI_KERNEL; /* then the command has it too */
-}
-
-static void on_child(int number)
-{
-	(void)number; /* it ends a ppoll() */
+	by_terminal = info.si_code == SI_KERNEL;
 }
 
 uint64_t watch_now(void)
@@ -119,24 +123,31 @@ static uint64_t next_due(const struct watch *w)
 
 /* ---- what happens beside --------------------------------------------------------------------- */
 
-/* Sleeps until `due` or until something happens; marks those that ended. */
-static void wait_for(struct watch *w, uint64_t due, const sigset_t *mask, struct pollfd *fds)
+/* Sleeps until `due`, until there is a signal, or until it is time to see who ended. */
+static void wait_until(uint64_t due)
 {
 	uint64_t now = watch_now(), ns = due > now ? due - now : 0;
-	struct timespec ts = {(time_t)(ns / WATCH_SECOND), (long)(ns % WATCH_SECOND)};
+	struct timespec ts = {0, (long)(ns < ENDS_NS ? ns : ENDS_NS)};
 
-	for (size_t i = 0; i < w->n; i++)
-		fds[i] = (struct pollfd){.fd = w->v[i]->pidfd, .events = POLLIN};
-	if (ppoll(fds, w->n, &ts, mask) < 0)
-		for (size_t i = 0; i < w->n; i++)
-			fds[i].revents = 0;
+	wait_for_signal(&ts);
 }
 
-static void remove_ended(struct watch *w, const struct pollfd *fds, size_t n)
+/*
+ * A poll() of all at each look would cost as much as the look: the ends are asked for in between
+ * only when a loop could not be read any more.
+ */
+static void remove_ended(struct watch *w, uint64_t now)
 {
-	for (size_t i = n; i-- > 0;)
-		if (fds[i].revents)
+	struct pollfd fd = {.events = POLLIN};
+
+	if (now < w->ends_ns)
+		return;
+	w->ends_ns = now + ENDS_NS;
+	for (size_t i = w->n; i-- > 0;) {
+		fd.fd = w->v[i]->pidfd;
+		if (poll(&fd, 1, 0) == 1)
 			watched_remove(w, i, "it ended");
+	}
 }
 
 /* The list of processes is read again: the more there are, the less often. */
@@ -174,10 +185,10 @@ static void pass_signal(struct watch *w)
 }
 
 /* Nothing is to be watched any more, but the command that we started goes on. */
-static void wait_for_command(struct watch *w, const sigset_t *mask)
+static void wait_for_command(struct watch *w)
 {
 	while (w->command && !watch_command_ended(w)) {
-		ppoll(NULL, 0, NULL, mask);
+		wait_for_signal(NULL);
 		if (signalled)
 			pass_signal(w);
 	}
@@ -203,30 +214,24 @@ static const char *ending(struct watch *w, uint64_t now, uint64_t until)
 	return NULL;
 }
 
-static void run(struct watch *w, const sigset_t *mask)
+static void run(struct watch *w)
 {
 	uint64_t begin = watch_now(), now = begin;
 	uint64_t until = w->o.for_given ? begin + (uint64_t)w->o.for_ns : UINT64_MAX;
-	struct pollfd *fds = NULL;
 
 	w->regular_ns = w->budget_ns = begin;
 	w->budget_cpu_ns = watch_cpu();
 	while (!w->failed && !(w->bye.reason = ending(w, now, until))) {
-		size_t n;
-
 		count_look(w, now);
 		for (size_t i = 0; i < w->n; i++)
 			look_at_due(w, w->v[i], now);
 		serve(w, now);
-		n = w->n;
-		fds = mem_realloc(fds, n + 1, sizeof(*fds));
-		wait_for(w, next_due(w) < until ? next_due(w) : until, mask, fds);
-		remove_ended(w, fds, n);
+		wait_until(next_due(w) < until ? next_due(w) : until);
 		now = watch_now();
+		remove_ended(w, now);
 	}
 	if (w->failed)
 		w->bye.reason = "lost";
-	free(fds);
 }
 
 static int64_t wall_minus_clock(void)
@@ -307,21 +312,15 @@ static bool prepare(struct watch *w, int *status)
 	return w->n || w->o.all;
 }
 
-static void block_signals(sigset_t *before)
+static void block_signals(void)
 {
-	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-	struct sigaction child = {.sa_handler = on_child};
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	sigset_t set;
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		sigaction(numbers[i], &action, NULL);
-		sigaddset(&set, numbers[i]);
-	}
-	sigaction(SIGCHLD, &child, NULL);
-	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, before);
+	sigemptyset(&signals);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		sigaddset(&signals, numbers[i]);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGCHLD, SIG_DFL); /* ignored, children could not be waited for */
 }
 
 /* The end of all that was begun, in an order that loses no event. */
@@ -368,7 +367,6 @@ int command_watch(const struct options *o)
 		.o = *o, .line = STRBUF_INIT, .refused = ADDRMAP_INIT, .refused_now = ADDRMAP_INIT};
 	struct event_clock clock = {.wall_minus_clock_ns = wall_minus_clock()};
 	uint64_t begin = watch_now();
-	sigset_t mask;
 	int status = 0;
 
 	if (!w.o.max_tasks)
@@ -378,14 +376,14 @@ int command_watch(const struct options *o)
 				    w.fine_ns};
 	if (!culprits_load(o->culprits, &w.err))
 		return report_error(&w.err);
-	block_signals(&mask);
+	block_signals();
 	if (prepare(&w, &status)) {
 		clock.pid = w.n == 1 && !o->all && !o->children ? w.v[0]->pid : 0;
-		run(&w, &mask);
+		run(&w);
 		while (w.n)
 			watched_remove(&w, w.n - 1, NULL);
 		summarise(&w, (double)(watch_now() - begin) / 1e9, &clock);
-		wait_for_command(&w, &mask);
+		wait_for_command(&w);
 		if (!line_file_close(&w.file, &w.err))
 			w.failed = true;
 		status = w.failed ? report_error(&w.err) : status_of(&w);

@@ -76,6 +76,7 @@ struct watch {
 	uint64_t regular_ns;		     /* when the next even look is due */
 	uint64_t last_ns;		     /* when the last look was */
 	uint64_t rescan_ns;		     /* when to look for new processes */
+	uint64_t ends_ns;		     /* when to ask which of them ended */
 	struct addrmap refused, refused_now; /* processes that were found to be no Python */
 	uint64_t budget_ns, budget_cpu_ns, full_cpu_ns; /* what looks cost, watch_pace() */
 	uint64_t longest_held_ns;

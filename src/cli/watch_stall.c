@@ -359,8 +359,10 @@ void watched_look(struct watch *w, struct watched *t, size_t i)
 		over(w, t, i, &ended);
 	if (l->hold.on)
 		look_at_hold(w, t, l, &r);
-	if (r.state == PULSE_LOST)
+	if (r.state == PULSE_LOST) {
 		watched_lost_loops(t, watch_now());
+		w->ends_ns = 0;
+	}
 	next = hold_next(&l->hold, &w->pace, w->regular_ns + (uint64_t)t->ahead_ns);
 	l->due_ns = next - (uint64_t)t->ahead_ns;
 }
