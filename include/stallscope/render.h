@@ -105,6 +105,34 @@ void render_stall(const struct event_clock *clock, const struct stall *stall, st
 void render_stall_text(const struct event_clock *clock, const struct stall *stall,
 		       const char *words, bool lasts, bool ascii, struct strbuf *out);
 
+/* Who held a loop more than once. */
+struct choppy_holder {
+	char fingerprint[FINGERPRINT_SIZE];
+	char *body; /* of its longest hold, render_stall_body(); the caller's */
+	uint32_t count;
+	int64_t held_ns, longest_ns; /* together; of one hold */
+};
+
+/* A loop that was held again and again, in one stretch of time. */
+struct choppy {
+	uint64_t loop;
+	int32_t tid;
+	uint64_t since_ns, until_ns;  /* of the target's clock */
+	uint32_t stalls, short_holds; /* of the threshold and more, of 10 ms and more */
+	uint32_t looked_at;	      /* of these: the holders are of them */
+	int64_t held_ns, longest_ns;
+	struct choppy_holder *holders; /* who held longest first */
+	size_t n_holders;
+};
+
+/* As JSON; snap NULL or any of the process, which the line is to name. */
+void render_choppy(const struct event_clock *clock, const struct choppy *c,
+		   const struct snapshot *snap, const struct render_options *options,
+		   struct strbuf *out);
+void render_choppy_text(const struct event_clock *clock, const struct choppy *c,
+			struct strbuf *out);
+void choppy_words(const struct choppy *c, struct strbuf *out); /* what that says, without whose */
+
 /* The target is gone; the recording ends. clock_ns 0: not known. */
 void render_lost(const struct event_clock *clock, uint64_t clock_ns, const char *reason,
 		 struct strbuf *out);
@@ -114,6 +142,7 @@ struct bye {
 	uint64_t looks, stalls, missed;
 	/* of watch, which looks at a fixed pace; longest_gap_ns 0: not said */
 	uint64_t short_holds; /* of 10 ms and more, and shorter than the threshold */
+	uint64_t choppy;      /* stretches in which a loop was held again and again */
 	uint64_t maybe;	      /* holds that may have reached it: nobody looked in time */
 	int64_t longest_gap_ns;
 };

@@ -260,8 +260,11 @@ static void summarise(struct watch *w, double seconds, const struct event_clock 
 	if (w->bye.stalls)
 		strbuf_addf(&w->line, ", the longest %s", longest);
 	if (w->bye.short_holds)
-		strbuf_addf(&w->line, "; CHOPPY: %" PRIu64 " shorter holds of 10 ms and more",
+		strbuf_addf(&w->line, "; %" PRIu64 " shorter holds of 10 ms and more",
 			    w->bye.short_holds);
+	if (w->bye.choppy)
+		strbuf_addf(&w->line, "; CHOPPY %" PRIu64 " time%s", w->bye.choppy,
+			    w->bye.choppy == 1 ? "" : "s");
 	if (w->bye.maybe)
 		strbuf_addf(&w->line, "; %" PRIu64 " may have been stalls, too late to tell",
 			    w->bye.maybe);

@@ -15,6 +15,18 @@
 #define WATCH_MS     UINT64_C(1000000)
 #define WATCH_SECOND UINT64_C(1000000000)
 
+/* Holds of a loop in one stretch of time, from the first on. */
+struct watched_choppy {
+	uint64_t since_ns, last_ns; /* 0: there was none; when the last one was over */
+	uint32_t stalls, short_holds, looked_at;
+	int64_t held_ns, short_ns, longest_ns; /* all of them, short ones; of one */
+	struct choppy_holder holders[16];
+	size_t n_holders;
+	unsigned samples; /* looks at short holds */
+	char *sample;	  /* of the hold that lasts: who it is, as of a stall */
+	char sampled[FINGERPRINT_SIZE];
+};
+
 /* One loop of a process. */
 struct watched_loop {
 	struct hold hold;
@@ -39,6 +51,8 @@ struct watched_loop {
 	bool is_shown;		  /* as a line of text, and to --exec, that it lasts */
 	struct stall stall;
 	char *words, *core;
+	char fingerprint[FINGERPRINT_SIZE]; /* of who body has; empty: of nobody */
+	struct watched_choppy choppy;
 };
 
 /* One process. */
@@ -127,6 +141,20 @@ void watched_look(struct watch *w, struct watched *t, size_t i);
 
 /* Nothing will be seen of its holds any more: over at that time of its clock, 0: they last. */
 void watched_finish(struct watch *w, struct watched *t, uint64_t over_ns);
+
+/* ---- watch_choppy.c: holds that come again and again --------------------------------------- */
+
+/* A hold of 10 ms and more that is over. */
+void choppy_add(struct watched_loop *l, const struct hold *h, bool is_stall);
+
+/* Whether a hold below the threshold is worth a full look, and what that said. */
+bool choppy_wants(const struct watched_loop *l, const struct pulse_reading *r);
+void choppy_sample(struct watched_loop *l, const struct snapshot *s, const struct verdict *v,
+		   const char *body);
+
+/* Tells a stretch that is over: the time is, or there will be no other look. */
+void choppy_serve(struct watch *w, struct watched *t, struct watched_loop *l, uint64_t clock_ns,
+		  bool is_last);
 
 /* ---- watch_exec.c: --exec ------------------------------------------------------------------ */
 

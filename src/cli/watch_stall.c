@@ -43,13 +43,15 @@ static void reset(struct watched_loop *l, int64_t threshold_ns)
 	free(l->stall.body);
 	free(l->words);
 	free(l->core);
-	l->words = l->core = NULL;
+	free(l->choppy.sample);
+	l->words = l->core = l->choppy.sample = NULL;
 	l->stall = (struct stall){.loop = l->stall.loop};
 	l->captures = 0;
 	l->capture_held_ns = threshold_ns;
 	l->follow_ns = 0;
 	l->is_dismissed = l->is_open = l->is_told = l->is_shown = l->is_skipped = false;
 	l->learnt = 0;
+	l->fingerprint[0] = 0;
 	memset(l->met, 0, sizeof(l->met));
 }
 
@@ -179,6 +181,8 @@ static void learn(struct watched *t, struct watched_loop *l, uint32_t index)
 	l->verdict = v->id;
 	dress(&t->look);
 	v = &t->look.d->loops[index];
+	if (!verdict_fingerprint(t->look.snap, v, l->fingerprint))
+		l->fingerprint[0] = 0;
 	l->stall.index = index;
 	l->confidence = v->confidence;
 	render_stall_body(t->look.snap, t->look.d, &options, &l->stall, &body);
@@ -320,23 +324,56 @@ static void over(struct watch *w, struct watched *t, size_t i, struct hold *h)
 			unseen(t, l);
 		if (l->is_open)
 			tell_whole(w, t, l);
+		if (l->is_open && l->stall.over_ns)
+			choppy_add(l, h, true);
 	} else if (!h->is_late && !l->is_dismissed) {
 		w->bye.maybe += hold_most_ns(h) >= (int64_t)w->pace.threshold && !h->is_lost;
-		w->bye.short_holds += hold_likely_ns(h) >= (int64_t)w->pace.least &&
-				      hold_most_ns(h) < (int64_t)w->pace.threshold;
+		if (hold_likely_ns(h) >= (int64_t)w->pace.least &&
+		    hold_most_ns(h) < (int64_t)w->pace.threshold) {
+			w->bye.short_holds++;
+			choppy_add(l, h, false);
+		}
 	}
 	reset(l, w->o.threshold_ns);
 }
 
 /* ---- one look -------------------------------------------------------------------------------- */
 
+/* A full look at a hold that is no stall yet, judged as if it were one. */
+static void sample(struct watch *w, struct watched *t, struct watched_loop *l,
+		   const struct pulse_reading *r)
+{
+	struct render_options options = look_rendering(&t->look);
+	cleanup_strbuf struct strbuf body = STRBUF_INIT;
+	int64_t threshold_ns = w->o.threshold_ns;
+	uint64_t cpu = watch_cpu();
+	uint32_t index;
+
+	w->o.threshold_ns = (int64_t)w->pace.least;
+	if (w->full_cpu_ns <= FULL_CPU_NS && look_in_full(t, true, NULL)) {
+		index = find_loop(t->look.snap, r->loop);
+		if (index != SNAP_NONE &&
+		    watch_same_turn(&t->look.snap->loops[index], l->hold.turn)) {
+			dress(&t->look);
+			l->stall.index = index;
+			render_stall_body(t->look.snap, t->look.d, &options, &l->stall, &body);
+			choppy_sample(l, t->look.snap, &t->look.d->loops[index], body.data);
+		}
+	}
+	w->o.threshold_ns = threshold_ns;
+	w->full_cpu_ns += watch_cpu() - cpu;
+}
+
 static void look_at_hold(struct watch *w, struct watched *t, struct watched_loop *l,
 			 const struct pulse_reading *r)
 {
 	if (!l->captures)
 		l->capture_held_ns = w->o.threshold_ns;
-	if (hold_least_ns(&l->hold) < w->o.threshold_ns)
+	if (hold_least_ns(&l->hold) < w->o.threshold_ns) {
+		if (hold_least_ns(&l->hold) >= (int64_t)w->pace.least && choppy_wants(l, r))
+			sample(w, t, l, r);
 		return;
+	}
 	update(l, r);
 	if (hold_least_ns(&l->hold) >= l->capture_held_ns)
 		capture(w, t, l, r);
@@ -363,6 +400,7 @@ void watched_look(struct watch *w, struct watched *t, size_t i)
 		watched_lost_loops(t, watch_now());
 		w->ends_ns = 0;
 	}
+	choppy_serve(w, t, l, r.clock_ns, false);
 	next = hold_next(&l->hold, &w->pace, w->regular_ns + (uint64_t)t->ahead_ns);
 	l->due_ns = next - (uint64_t)t->ahead_ns;
 }
@@ -379,5 +417,7 @@ void watched_finish(struct watch *w, struct watched *t, uint64_t over_ns)
 		}
 		l->hold = (struct hold){0};
 		reset(l, w->o.threshold_ns);
+		choppy_serve(w, t, l, over_ns ? over_ns : watch_now() + (uint64_t)t->ahead_ns,
+			     true);
 	}
 }

@@ -190,8 +190,9 @@ static const struct explanation table[] = {
 	 "threshold more than once. This is what most slow services look like.",
 	 "At least two turns of the loop, told apart by the time at which select returned, took "
 	 "longer than the threshold.",
-	 "Look longer (--for 10s) until a look meets a hold; the holders are the same as for "
-	 "STALLED, only shorter.",
+	 "Look longer (--for 10s) until a look meets a hold, or let stallscope watch meet them "
+	 "all: it tells who held the loop how often, also of holds that stay below the "
+	 "threshold. The holders are the same as for STALLED, only shorter.",
 	 "*"},
 	{EXPLAIN_VERDICT, "BUSY", "", "on time, but close to its limit",
 	 "The loop has hardly any time left: its thread runs nearly always. A turn that was "

@@ -165,6 +165,17 @@ void render_stall(const struct event_clock *c, const struct stall *stall, struct
 	put_line(line, out);
 }
 
+void render_choppy(const struct event_clock *c, const struct choppy *choppy,
+		   const struct snapshot *s, const struct render_options *o, struct strbuf *out)
+{
+	json_t *line = head_at(c, "choppy", choppy->since_ns);
+
+	json_add_choppy(line, choppy);
+	if (s)
+		json_add_process(line, s, o);
+	put_line(line, out);
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 void render_lost(const struct event_clock *c, uint64_t clock_ns, const char *reason,
@@ -188,6 +199,7 @@ void render_bye(const struct event_clock *c, uint64_t clock_ns, const struct bye
 	if (bye->longest_gap_ns) {
 		json_object_set_new(line, "short_holds",
 				    json_integer((json_int_t)bye->short_holds));
+		json_object_set_new(line, "choppy", json_integer((json_int_t)bye->choppy));
 		json_object_set_new(line, "maybe", json_integer((json_int_t)bye->maybe));
 		json_object_set_new(line, "longest_gap_s",
 				    json_real((double)bye->longest_gap_ns / 1e9));

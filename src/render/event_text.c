@@ -75,3 +75,11 @@ void render_stall_text(const struct event_clock *clock, const struct stall *stal
 		strbuf_addf(out, "%s%s", ascii ? ".." : "\u2026", at_most);
 	strbuf_addf(out, "  %s\n", words);
 }
+
+void render_choppy_text(const struct event_clock *clock, const struct choppy *c, struct strbuf *out)
+{
+	add_time(c->since_ns + (uint64_t)clock->wall_minus_clock_ns, out);
+	strbuf_addf(out, "  %d  ", clock->pid);
+	choppy_words(c, out);
+	strbuf_addstr(out, "\n");
+}

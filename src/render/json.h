@@ -52,6 +52,9 @@ void json_add_holder(json_t *object, const struct snapshot *s, const struct diag
 /* host, labels, process */
 void json_add_process(json_t *object, const struct snapshot *s, const struct render_options *o);
 
+/* Whose it is, how often and for how long it was held, and by whom. */
+void json_add_choppy(json_t *object, const struct choppy *c);
+
 /* A frame as the stack of a task has it, with "own". */
 json_t *json_frame(const struct snapshot *s, const struct snap_frame *f);
 

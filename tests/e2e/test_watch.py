@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -163,6 +164,63 @@ def test_a_long_stall_is_told_while_it_lasts(program):
     assert " and lasts  STALLED blocked.sleep  hold (" in first
     assert " 2.2" in second and "lasts" not in second
     assert summary.startswith("1 stall in ")
+
+
+CHOPPY = """
+import asyncio, sys, time
+def parse():
+    time.sleep(float(sys.argv[1]))
+def spin():
+    end = time.monotonic() + 1.5 * float(sys.argv[1])
+    while time.monotonic() < end:
+        pass
+async def main():
+    end = time.monotonic() + float(sys.argv[2])
+    while time.monotonic() < end:
+        await asyncio.sleep(0.1)
+        parse()
+        await asyncio.sleep(0.1)
+        spin()
+asyncio.run(main())
+"""
+
+
+def choppy(tmp_path, held, seconds, *args):
+    file = tmp_path / "choppy.py"
+    file.write_text(CHOPPY)
+    watch = run("watch", *args, "-o", tmp_path / "out", "--", sys.executable, file, held, seconds, timeout=60)
+    assert watch.returncode == 0
+    return (tmp_path / "out").read_text()
+
+
+def test_held_again_and_again(tmp_path):
+    events = list(map(schema.parse_line, choppy(tmp_path, 0.15, 12, "-f", "jsonl").splitlines()))
+    first, *others = [e for e in events if e["type"] == "choppy"]
+    assert first["window_s"] == pytest.approx(10, abs=0.5) and len(others) <= 1
+    assert 8 < first["stalls"] == first["looked_at"] < 40
+    assert first["held_s"] == pytest.approx(sum(h["held_s"] for h in first["holders"]))
+    assert 0.2 < first["longest_s"] <= first["held_s"] < first["window_s"]
+    stalls = [e for e in events if e["type"] == "stall" and e["monotonic_s"] < first["monotonic_s"] + first["window_s"]]
+    assert abs(len(stalls) - first["stalls"]) <= 1
+    for holder in first["holders"][:2]:
+        assert holder["who"]["function"] in ("spin", "parse") and holder["advice"]
+        same = [e["held_s"] for e in stalls if e["fingerprint"] == holder["fingerprint"]]
+        assert abs(len(same) - holder["count"]) <= 1 and holder["longest_s"] in same
+    assert [e for e in events if e["type"] == "bye"][0]["choppy"] == 1 + len(others)
+
+
+def test_short_holds_have_their_holders_named(tmp_path):
+    """None reaches the threshold: a few are looked at nevertheless."""
+    lines = choppy(tmp_path, 0.035, 6).splitlines()
+    line, = [line for line in lines if "  CHOPPY  held for " in line]
+    assert " short holds, longest " in line and "stall" not in line and re.search(r"; of [123] looked at: ", line)
+    assert "spin (" in line or "parse (" in line
+
+
+def test_a_single_stall_is_not_choppy(tmp_path, program):
+    with Watch(tmp_path, "-o", tmp_path / "out", "--", sys.executable, program, 1, 2.5, 0) as watch:
+        assert watch.end() == 0
+    assert '"stall"' in (tmp_path / "out").read_text() and '"type":"choppy"' not in (tmp_path / "out").read_text()
 
 
 HALVES = """
