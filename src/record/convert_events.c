@@ -167,8 +167,9 @@ static json_t *record(const struct history *h, const struct history_stall *s)
 	json_t *object;
 
 	report_seconds(s->held_s, held, sizeof(held));
-	snprintf(nanoseconds, sizeof(nanoseconds), "%.0f",
-		 isnan(s->time) ? 0 : floor(s->time * 1e6 + 0.5) * 1e3);
+	/* a double of so many nanoseconds is only good to 256 of them */
+	snprintf(nanoseconds, sizeof(nanoseconds), "%lld",
+		 isnan(s->time) ? 0 : llround(s->time * 1e3) * 1000000);
 	text_attribute(list, "stallscope.fingerprint", x->fingerprint);
 	text_attribute(list, "stallscope.verdict", x->verdict);
 	text_attribute(list, "stallscope.kind", x->kind);

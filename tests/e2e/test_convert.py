@@ -176,6 +176,14 @@ def test_nothing_to_say(tmp_path, kind):
         json.loads(text)
 
 
+def test_otlp_time(tmp_path):
+    """Nanoseconds of our days are more than a double can tell."""
+    lines = [rec.stall(i * 1.013, 0.01) for i in range(50)]
+    document = json.loads(convert("otlp-json", rec.write(tmp_path / "r", rec.hello(), *lines, rec.bye(2))))
+    records = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert [r["timeUnixNano"][-9:] for r in records] == [line["time"][-4:-1] + "000000" for line in lines]
+
+
 def test_process_and_output(tmp_path):
     with Target(ORDINARY, "states.py", "blocked") as target:
         text = convert("collapsed", target.pid)
