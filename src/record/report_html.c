@@ -15,7 +15,7 @@ static const char head[] =
 	"table{border-collapse:collapse;width:100%;font-size:13px}\n"
 	"th,td{text-align:left;padding:.2em .6em;border-bottom:1px solid #ddd;"
 	"vertical-align:top;overflow-wrap:anywhere}\n"
-	"th.n,td.n{text-align:right;white-space:nowrap}\n"
+	"th.n,td.n{text-align:right;white-space:nowrap}th.s,td.s{white-space:nowrap}\n"
 	"svg{width:100%;height:auto;font:11px ui-monospace,monospace}svg text{fill:#222}\n"
 	".lane{fill:#eef1f4}.note{color:#666}\n"
 	"@media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1c}"
