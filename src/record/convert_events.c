@@ -137,6 +137,18 @@ static void put_stall(struct trace *t, const struct history_stall *s)
 	arena_deinit(&arena);
 }
 
+/* A curve below the stalls. */
+static void put_lag(struct trace *t, uint32_t i)
+{
+	const struct curve *c = &t->h->loops[i].curve;
+
+	for (size_t j = 0; j < c->n; j++)
+		put_event(t, json_pack("{ss ss ss sI si s{sf}}", "ph", "C", "cat", "lag", "name",
+				       "lag", "ts", (json_int_t)microseconds(t, c->v[j].time),
+				       "pid", t->numbers[i], "args", "ms",
+				       floor(c->v[j].value * 1e6 + 0.5) / 1e3));
+}
+
 static double first_time(const struct history *h)
 {
 	double first = NAN;
@@ -169,6 +181,8 @@ void convert_chrome(const struct history *h, FILE *out)
 		name_loop(&t, i);
 	for (size_t i = 0; i < h->n_stalls; i++)
 		put_stall(&t, &h->stalls[order[i]]);
+	for (uint32_t i = 0; i < h->n_loops; i++)
+		put_lag(&t, i);
 	strbuf_addstr(&t.text, "\n]}\n");
 	convert_flush(&t.text, out);
 	strbuf_deinit(&t.text);

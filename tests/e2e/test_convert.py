@@ -69,7 +69,7 @@ def test_chrome(recording):
     names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
     assert [name.split(" python3")[0] for name in names.values()] == ["web-1 pid 42", "web-2 pid 7"]
     slices = [event for event in events if event["ph"] == "X"]
-    assert {event["ph"] for event in events} == {"M", "X"} and set(names) == {42, 7}
+    assert {event["ph"] for event in events} == {"M", "X", "C"} and set(names) == {42, 7}
     assert all(event["ts"] >= 0 and event["dur"] > 0 and event["pid"] == event["tid"] for event in slices)
     # viewers cut what is less than a nanosecond, and may then find an overlap
     assert all(isinstance(event[key], int) for event in slices for key in ("ts", "dur"))
@@ -80,6 +80,8 @@ def test_chrome(recording):
         inside = [end for end in ends.get(event["pid"], []) if end > event["ts"]]
         assert all(event["ts"] + event["dur"] <= end for end in inside)
         ends[event["pid"]] = inside + [event["ts"] + event["dur"]]
+    lags = [(event["ts"], event["args"]["ms"]) for event in events if event["name"] == "lag" and event["pid"] == 42]
+    assert lags == [(i * 100000, i) for i in range(40)]
 
 
 def spans(file):
@@ -114,7 +116,7 @@ def test_chrome_numbers(tmp_path):
     events = json.loads(convert("chrome", tmp_path / "a", tmp_path / "b"))["traceEvents"]
     names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
     assert len(names) == 2 and names[42].startswith("a pid 42 ")
-    assert {e["pid"] for e in events} == set(names)
+    assert sum(e["ph"] == "C" for e in events) == 4 and {e["pid"] for e in events} == set(names)
 
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
