@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """convert: each format by the rules that its readers have, and nothing lost on the way.
 
-The readers themselves (promtool, speedscope, the protobuf definitions of OpenTelemetry) are not here
-everywhere: what they demand is checked by hand, and promtool where it is installed.
+What the readers themselves make of it is tests/consumers; they are not here everywhere.
 """
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
