@@ -57,11 +57,14 @@ static void put_event(struct trace *t, json_t *event)
 static void name_loop(struct trace *t, uint32_t i)
 {
 	const struct history_loop *l = &t->h->loops[i];
+	bool other = t->numbers[i] != l->pid;
 	struct arena arena = ARENA_INIT;
 
-	put_event(t, json_pack("{ss ss si si s{ss}}", "ph", "M", "name", "process_name", "pid",
-			       t->numbers[i], "tid", t->numbers[i], "args", "name",
-			       arena_printf(&arena, "%s %s", report_whose(&arena, l), l->command)));
+	put_event(t,
+		  json_pack("{ss ss si si s{ss}}", "ph", "M", "name", "process_name", "pid",
+			    t->numbers[i], "tid", t->numbers[i], "args", "name",
+			    arena_printf(&arena, "%s%s%s %s", report_whose(&arena, l),
+					 other ? " loop " : "", other ? l->id : "", l->command)));
 	put_event(t, json_pack("{ss ss si si s{ss}}", "ph", "M", "name", "thread_name", "pid",
 			       t->numbers[i], "tid", t->numbers[i], "args", "name", "event loop"));
 	arena_deinit(&arena);

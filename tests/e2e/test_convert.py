@@ -112,8 +112,9 @@ def test_chrome_numbers(tmp_path):
         rec.write(tmp_path / host, rec.hello(host=host), rec.light(0), rec.light(1), rec.bye(2))
     events = json.loads(convert("chrome", tmp_path / "a", tmp_path / "b"))["traceEvents"]
     names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
-    assert len(names) == 2 and names[42].startswith("a pid 42 ")
-    assert sum(e["ph"] == "C" for e in events) == 4 and {e["pid"] for e in events} == set(names)
+    assert {e["pid"] for e in events} == set(names)
+    assert names.pop(42) == "a pid 42 python3 app.py" and set(names.values()) == {"b pid 42 loop 0x10 python3 app.py"}
+    assert sum(e["ph"] == "C" for e in events) == 4
 
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
