@@ -29,6 +29,9 @@
 #define HISTORY_MAX_FRAMES  128u /* of a stack; the innermost */
 #define HISTORY_MAX_GROUPS  16384u
 #define HISTORY_MAX_LOOPS   4096u
+#define HISTORY_MAX_CURVE   4096u /* points of a loop's lag, of so many loops; of others: */
+#define HISTORY_CURVES	    64u
+#define HISTORY_MIN_CURVE   256u
 #define HISTORY_MAX_TEXT    400u	/* characters of one string */
 #define HISTORY_MAX_TEXTS   (24u << 20) /* bytes of all of them */
 
@@ -53,6 +56,27 @@ void sketch_add(struct sketch *s, double value);
 void sketch_merge(struct sketch *to, const struct sketch *from);
 double sketch_quantile(const struct sketch *s, double q); /* 0 when empty */
 void sketch_deinit(struct sketch *s);
+
+/* ---- a value over time (curve.c) ------------------------------------------------------------- */
+
+/*
+ * Each point is a look: its time on the wall, and a value >= 0. Beyond `most` of them, four at
+ * least, the looks of a stretch of time are one point, that with the largest value; stretches grow
+ * by doubling, so that a day takes the memory of an hour. Points are in the order of time, whatever
+ * the order of the looks.
+ */
+struct curve_point {
+	double time, value;
+};
+
+struct curve {
+	struct curve_point *v;
+	size_t n, cap;
+	double width; /* seconds of a stretch; 0 while each look is a point */
+};
+
+void curve_add(struct curve *c, double time, double value, size_t most);
+void curve_deinit(struct curve *c);
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
@@ -115,6 +139,7 @@ struct history_loop {
 	uint64_t busy;			 /* looks that met it in callbacks */
 	uint64_t snapshot;		 /* the last of the full ones, of all of the history */
 	struct sketch lag, ready;
+	struct curve curve;			     /* of the lag, in seconds */
 	double lag_s;				     /* of the last look */
 	int64_t tasks_first, tasks_last, tasks_most; /* -1 unknown */
 	int64_t ready_last, queued_last;	     /* -1 unknown */
@@ -175,6 +200,12 @@ int64_t history_group_now(const struct history *h, const struct history_group *g
 /* All time that loops were held, and all time they were looked at. */
 double history_held(const struct history *h);
 double history_observed(const struct history *h);
+
+/*
+ * Seconds between two points of a loop's curve from which on nothing is known of the time between
+ * them: several files, or a recorder that was stopped.
+ */
+double curve_gap(const struct history_loop *l);
 
 /* Lag of all loops, added up; freed by sketch_deinit(). */
 struct sketch history_lag(const struct history *h);

@@ -8,8 +8,11 @@
 #include "convert.h"
 #include "stallscope/cleanup.h"
 
-#define HOLDERS_MOST	 10u /* each is a series; the others are one together */
-#define BUSY_LOOKS_LEAST 20u /* fewer looks say nothing of a ratio */
+#define HOLDERS_MOST	 10u  /* each is a series of each loop; the others are one together */
+#define BUSY_LOOKS_LEAST 20u  /* fewer looks say nothing of a ratio */
+#define LEAST_S		 1e-9 /* what is less is an error of the sums */
+
+#define HELD "stallscope_loop_held_seconds_total"
 
 static void label(struct strbuf *out, const char *name, const char *value)
 {
@@ -135,30 +138,59 @@ static void verdicts(const struct history *h, struct strbuf *out)
 	}
 }
 
+/* Held seconds of each loop by each of the holders with the most; a row for each loop. */
+static double *held_by_loop(const struct history *h, const uint32_t *rank, size_t most)
+{
+	double *sums = mem_zalloc(h->n_loops * most + 1, sizeof(*sums));
+	cleanup_free uint32_t *place = mem_alloc((h->n_holders + 1) * sizeof(*place));
+
+	for (size_t i = 0; i < h->n_holders; i++)
+		place[rank[i]] = (uint32_t)i;
+	for (size_t i = 0; i < h->n_stalls; i++) {
+		const struct history_stall *s = &h->stalls[i];
+
+		if (place[s->holder] < most)
+			sums[s->loop * most + place[s->holder]] += s->held_s;
+	}
+	return sums;
+}
+
+static void held(const struct history_loop *l, const char *holder, const char *kind,
+		 const char *fingerprint, double seconds, struct strbuf *out)
+{
+	if (!(seconds > LEAST_S))
+		return;
+	begin(out, HELD, l);
+	label(out, "holder", holder ? holder : "");
+	label(out, "kind", kind ? kind : "");
+	label(out, "fingerprint", fingerprint);
+	strbuf_addf(out, "} %.9g\n", seconds);
+}
+
+/*
+ * With the labels of the loop: the collector adds up nothing, and of two series that are the same,
+ * in the files of two processes that run the same code, it keeps only one.
+ */
 static void holders(const struct history *h, struct strbuf *out)
 {
-	static const char name[] = "stallscope_loop_held_seconds_total";
 	cleanup_free uint32_t *rank = history_rank(h);
-	double others = 0;
+	size_t most = h->n_holders < HOLDERS_MOST ? h->n_holders : HOLDERS_MOST;
+	cleanup_free double *sums = held_by_loop(h, rank, most);
 
 	if (h->n_holders)
-		head(out, name, "counter", "Time that loops were held, by who held them.");
-	for (size_t i = 0; i < h->n_holders; i++) {
-		const struct holder *x = &h->holders[rank[i]];
+		head(out, HELD, "counter", "Time that a loop was held, by who held it.");
+	for (size_t i = 0; i < h->n_loops; i++) {
+		double others = h->loops[i].held_s;
 
-		if (i >= HOLDERS_MOST) {
-			others += x->held.sum;
-			continue;
+		for (size_t j = 0; j < most; j++) {
+			const struct holder *x = &h->holders[rank[j]];
+
+			held(&h->loops[i], x->function, x->kind, x->fingerprint, sums[i * most + j],
+			     out);
+			others -= sums[i * most + j];
 		}
-		strbuf_addf(out, "%s{", name);
-		label(out, "holder", x->function ? x->function : "");
-		label(out, "kind", x->kind ? x->kind : "");
-		label(out, "fingerprint", x->fingerprint);
-		strbuf_addf(out, "} %.9g\n", x->held.sum);
+		held(&h->loops[i], "other", NULL, "", others, out);
 	}
-	if (h->n_holders > HOLDERS_MOST)
-		strbuf_addf(out, "%s{holder=\"other\",kind=\"\",fingerprint=\"\"} %.9g\n", name,
-			    others);
 }
 
 void convert_prom(const struct history *h, FILE *out)

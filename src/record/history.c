@@ -43,6 +43,7 @@ void history_deinit(struct history *h)
 	for (size_t i = 0; i < h->n_loops; i++) {
 		sketch_deinit(&h->loops[i].lag);
 		sketch_deinit(&h->loops[i].ready);
+		curve_deinit(&h->loops[i].curve);
 	}
 	addrmap_deinit(&x->texts);
 	addrmap_deinit(&x->holders);

@@ -15,8 +15,9 @@ json_t *record_time(double time);
 json_t *record_quantiles(const struct sketch *s);
 json_t *record_stack(const struct history_stack *stack);
 
-/* Compact; the reference is taken. A member: with the comma before it. */
+/* Compact, in ASCII; the reference is taken. A member: with the comma before it. */
 void record_put(json_t *value, struct strbuf *out);
+void record_put_utf8(json_t *value, struct strbuf *out);
 void record_member(const char *key, json_t *value, struct strbuf *out);
 
 #endif

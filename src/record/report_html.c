@@ -15,11 +15,12 @@ static const char head[] =
 	"table{border-collapse:collapse;width:100%;font-size:13px}\n"
 	"th,td{text-align:left;padding:.2em .6em;border-bottom:1px solid #ddd;"
 	"vertical-align:top;overflow-wrap:anywhere}\n"
-	"th.n,td.n{text-align:right;white-space:nowrap}\n"
+	"th.n,td.n{text-align:right;white-space:nowrap}th.s,td.s{white-space:nowrap}\n"
 	"svg{width:100%;height:auto;font:11px ui-monospace,monospace}svg text{fill:#222}\n"
-	".lane{fill:#eef1f4}.note{color:#666}\n"
+	".lane{fill:#eef1f4}.lag{fill:none;stroke:#b3261e}.grid{stroke:#dde1e5}.note{color:#666}\n"
 	"@media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1c}"
-	"th,td{border-color:#3a3d40}.lane{fill:#25282b}svg>text{fill:#ddd}}\n"
+	"th,td{border-color:#3a3d40}.lane{fill:#25282b}svg>text{fill:#ddd}.lag{stroke:#f2877f}."
+	"grid{stroke:#34383c}}\n"
 	"</style>\n</head>\n<body>\n";
 
 void report_html(const struct history *h, const struct report_options *o, struct strbuf *out)

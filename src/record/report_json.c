@@ -42,14 +42,24 @@ json_t *record_time(double time)
 	return json_sprintf("%s.%03dZ", stamp, ms);
 }
 
-void record_put(json_t *value, struct strbuf *out)
+static void put(json_t *value, size_t flags, struct strbuf *out)
 {
-	char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY |
-					       JSON_REAL_PRECISION(15));
+	char *text =
+		json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | flags);
 
 	strbuf_addstr(out, text ? text : "null");
 	free(text);
 	json_decref(value);
+}
+
+void record_put(json_t *value, struct strbuf *out)
+{
+	put(value, JSON_ENSURE_ASCII, out);
+}
+
+void record_put_utf8(json_t *value, struct strbuf *out)
+{
+	put(value, 0, out);
 }
 
 void record_member(const char *key, json_t *value, struct strbuf *out)

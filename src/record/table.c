@@ -5,6 +5,8 @@
 #include "stallscope/utf8.h"
 #include "table.h"
 
+#define WHOLE 14u /* bytes: a cell that is as short is not wrapped within a word */
+
 static const char *vformat(struct page *p, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 
@@ -213,7 +215,9 @@ static void html_row(const struct table *t, const char *const *cells, const char
 {
 	strbuf_addstr(out, "<tr>");
 	for (unsigned i = 0; i < t->n_columns; i++) {
-		strbuf_addf(out, "<%s%s>", tag, t->right >> i & 1 ? " class=\"n\"" : "");
+		const char *class = strlen(cells[i]) <= WHOLE ? " class=\"s\"" : "";
+
+		strbuf_addf(out, "<%s%s>", tag, t->right >> i & 1 ? " class=\"n\"" : class);
 		html_add(out, cells[i]);
 		strbuf_addf(out, "</%s>", tag);
 	}

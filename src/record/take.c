@@ -405,6 +405,11 @@ static void take_counts(struct history_loop *l, const json_t *object)
 						  : member_integer(object, "queued");
 }
 
+static size_t curve_most(uint32_t loop)
+{
+	return loop < HISTORY_CURVES ? HISTORY_MAX_CURVE : HISTORY_MIN_CURVE;
+}
+
 static void take_loop(struct reading *r, const json_t *document, const json_t *object,
 		      const struct origin *origin)
 {
@@ -412,12 +417,14 @@ static void take_loop(struct reading *r, const json_t *document, const json_t *o
 	const char *id = member_text(object, "id"), *verdict = member_text(object, "verdict");
 	const json_t *groups = json_object_get(object, "groups");
 	uint32_t at = history_loop_of(h, origin, id ? id : "");
+	double time = wall_time(document);
 	struct history_loop *l;
 
 	if (at == HISTORY_NONE)
 		return;
 	l = &h->loops[at];
-	touch(h, at, wall_time(document));
+	touch(h, at, time);
+	curve_add(&l->curve, time, member_seconds(object, "lag_s"), curve_most(at));
 	l->looks++;
 	l->verdict = history_text(h, verdict);
 	l->kind = history_text(h, member_text(object, "kind"));

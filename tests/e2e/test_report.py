@@ -109,7 +109,35 @@ def test_html(two_hosts, tmp_path):
     assert page.tags.count("svg") == 2 and page.tags.count("table") == 5
     assert "Content-Security-Policy" in text and "url(" not in text and "http:" not in text
     words = " ".join(page.words)
-    assert "price" in words and "Stalls over time" in words and "Held time, by stack" in words
+    assert "price" in words and "Stalls and lag over time" in words and "Held time, by stack" in words
+
+
+def curves(text):
+    """Of each loop the moves of its line of lag."""
+    return [re.findall(r"[ML][\d.]+ [\d.]+", d) for d in re.findall(r'<path class="lag" d="([^"]*)">', text)]
+
+
+def test_html_lag(tmp_path):
+    """A line for each loop, interrupted where nobody looked, and as long for a day as for an hour."""
+    looks = [rec.light(i / 10, lag=i % 7 / 100) for i in range(300)] + [rec.light(i / 10, lag=1.0) for i in range(600, 650)]
+    line, = curves(run("report", "-f", "html", rec.write(tmp_path / "r", rec.hello(), *looks, rec.bye(65))).stdout)
+    assert [move[0] for move in line].count("M") == 2 and 340 <= len(line) <= 350
+    # the lag of the second part, 1 s, is the top of the scale; lines begin at the left
+    assert line[0].startswith("M200 ") and len({move.split()[1] for move in line[-20:]}) == 1
+    looks = [rec.light(i, lag=0.5 if i == 20000 else 0.002) for i in range(30000)]
+    text = run("report", "-f", "html", rec.write(tmp_path / "long", rec.hello(), *looks, rec.bye(30000))).stdout
+    line, = curves(text)
+    assert 900 < len(line) <= 980 and len(text) < 40000
+    top = min(line, key=lambda move: float(move.split()[1]))
+    assert int(top[1:].split()[0]) == pytest.approx(200 + 980 * 2 / 3, abs=1)
+    assert not curves(run("report", "-f", "html", rec.write(tmp_path / "one", rec.hello(), rec.light(0, lag=0.5), rec.bye(1))).stdout)
+
+
+def test_html_stall_beyond_the_last_look(tmp_path):
+    """It is in the picture, as long as it was."""
+    file = rec.write(tmp_path / "r", rec.hello(), rec.light(0), rec.light(1), rec.stall(1, 1.0), rec.bye(1))
+    bar, = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="\d+" fill="[^"]*"><title>20', run("report", "-f", "html", file).stdout)
+    assert bar == ("690.0", "490.0")
 
 
 def test_hostile_names(tmp_path):

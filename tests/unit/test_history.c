@@ -94,6 +94,78 @@ static void edges(void **state)
 	sketch_deinit(&s);
 }
 
+/* ---- curves ---------------------------------------------------------------------------------- */
+
+static void curve_of_few_is_exact(void **state)
+{
+	struct curve c = {0};
+
+	(void)state;
+	curve_add(&c, NAN, 1, 8); /* not known when */
+	curve_add(&c, 1, NAN, 8);
+	curve_add(&c, 1, -1, 8);
+	curve_add(&c, INFINITY, 1, 8);
+	assert_int_equal(c.n, 0);
+	for (unsigned i = 0; i < 8; i++) /* another file, of the time in between */
+		curve_add(&c, i < 4 ? i * 2 : (i - 4) * 2 + 1, i, 8);
+	assert_int_equal(c.n, 8);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_true(c.v[i].time == i);
+		assert_true(c.v[i].value == (i % 2 ? 4 + i / 2 : i / 2));
+	}
+	curve_deinit(&c);
+}
+
+static void curve_of_a_day_keeps_the_largest(void **state)
+{
+	enum { LOOKS = 864000, MOST = 4096, PEAK = 400000 };
+	struct curve c = {0};
+	double top = 0, covered = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < LOOKS; i++)
+		curve_add(&c, 1.79e9 + i / 10.0, i == PEAK ? 5 : i % 100 / 1e3, MOST);
+	assert_in_range(c.n, MOST / 4, MOST);
+	for (size_t i = 0; i < c.n; i++) {
+		if (i)
+			covered = fmax(covered, c.v[i].time - c.v[i - 1].time);
+		assert_true(!i || c.v[i].time > c.v[i - 1].time);
+		if (c.v[i].value == 5)
+			top = c.v[i].time;
+		else if (i && i < c.n - 1) /* these have all values that there are */
+			assert_true(c.v[i].value == 0.099);
+	}
+	assert_true(top == 1.79e9 + PEAK / 10.0);
+	assert_true(covered <= 2 * c.width);
+	curve_deinit(&c);
+}
+
+static void curve_out_of_order_stays_small(void **state)
+{
+	struct curve c = {0};
+	double most = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		double value = (double)(i * 31 % 997);
+
+		curve_add(&c, (double)(i * 7919 % 20000), value, 64);
+		most = fmax(most, value);
+	}
+	assert_true(c.n <= 64);
+	for (size_t i = 0; i < c.n; i++) {
+		assert_true(!i || c.v[i].time >= c.v[i - 1].time);
+		most = c.v[i].value == most ? -1 : most;
+	}
+	assert_true(most == -1);
+	curve_deinit(&c);
+	for (unsigned i = 0; i < 100; i++) /* all at once */
+		curve_add(&c, 5, i, 4);
+	assert_true(c.n < 4);
+	assert_true(c.v[c.n - 1].value == 99 || c.v[0].value == 99);
+	curve_deinit(&c);
+}
+
 /* ---- documents out of bytes --------------------------------------------------------------------
  */
 
@@ -227,6 +299,9 @@ int main(void)
 		cmocka_unit_test(few_are_exact),
 		cmocka_unit_test(many_are_within_the_error),
 		cmocka_unit_test(merged_is_all),
+		cmocka_unit_test(curve_of_few_is_exact),
+		cmocka_unit_test(curve_of_a_day_keeps_the_largest),
+		cmocka_unit_test(curve_out_of_order_stays_small),
 		cmocka_unit_test(edges),
 		cmocka_unit_test(splits),
 		cmocka_unit_test(too_long),
