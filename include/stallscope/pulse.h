@@ -5,7 +5,7 @@
  * A full look (snapshot.h) finds where a loop keeps the variables of its present turn. From then
  * on one read of that place tells whether callbacks run, and one of the number in it since when:
  * cheap enough for hundreds of looks in a second. Nothing is allocated and no text of /proc is
- * read (of uvloop the system call, when its clock has stood still for a while).
+ * read (but the system call of a thread that has stood still for a while, some times a second).
  *
  * The place is checked in each look. When it is not the loop's any more the stack of its thread is
  * walked for the new one; only when there is none the reading says PULSE_LOST, and a full look has
@@ -19,7 +19,7 @@
 enum pulse_state {
 	PULSE_SELECT, /* it waits for events, or is between two turns */
 	PULSE_HELD,   /* select has returned: callbacks run */
-	PULSE_LATE,   /* it waits for longer than it wanted to: something keeps it from returning */
+	PULSE_LATE,   /* select should have returned, or has and its thread waits for the GIL */
 	PULSE_LOST,   /* it does not run any more where it ran, or cannot be read */
 };
 
@@ -30,7 +30,8 @@ struct pulse_reading {
 	enum pulse_state state;
 	uint64_t clock_ns; /* of this look */
 	uint64_t turn;	   /* HELD: the same number as long as it is the same turn */
-	uint64_t since_ns; /* HELD: when the turn began; LATE: when select should have returned */
+	uint64_t since_ns; /* HELD: when the turn began; LATE: when select should have returned,
+			      or when its thread was first seen to wait for the GIL */
 	bool is_lower;	   /* it was held, or is late, since that time or an earlier one */
 	uint64_t handle;   /* HELD: address of the Handle that runs, 0 unknown */
 };

@@ -107,8 +107,9 @@ struct py_interpreter {
 	int64_t id;
 	uint64_t modules; /* sys.modules, a dict */
 	bool gil_locked;
-	uint64_t gil_holder; /* thread state; meaningful only when gil_locked */
-	bool gc_collecting;  /* the cyclic collector runs; 3.8 has one for all interpreters */
+	uint64_t gil_holder;   /* thread state that has it, or had it last */
+	uint64_t gil_switches; /* how often it went from one thread to another */
+	bool gc_collecting;    /* the cyclic collector runs; 3.8 has one for all interpreters */
 };
 
 struct py_thread {

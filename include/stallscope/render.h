@@ -107,8 +107,8 @@ void render_stall_text(const struct event_clock *clock, const struct stall *stal
 
 /* Who held a loop more than once. */
 struct choppy_holder {
-	char fingerprint[FINGERPRINT_SIZE];
-	char *body; /* of its longest hold, render_stall_body(); the caller's */
+	char key[FINGERPRINT_SIZE]; /* what tells them apart */
+	char *body;		    /* of its longest hold, render_stall_body(); the caller's */
 	uint32_t count;
 	int64_t held_ns, longest_ns; /* together; of one hold */
 };

@@ -51,7 +51,7 @@ struct watched_loop {
 	bool is_shown;		  /* as a line of text, and to --exec, that it lasts */
 	struct stall stall;
 	char *words, *core;
-	char fingerprint[FINGERPRINT_SIZE]; /* of who body has; empty: of nobody */
+	char key[FINGERPRINT_SIZE]; /* choppy_key() of who body has; empty: of nobody */
 	struct watched_choppy choppy;
 };
 
@@ -146,6 +146,9 @@ void watched_finish(struct watch *w, struct watched *t, uint64_t over_ns);
 
 /* A hold of 10 ms and more that is over. */
 void choppy_add(struct watched_loop *l, const struct hold *h, bool is_stall);
+
+/* What holds of one cause have in common: the fingerprint, or the kind when nobody is to blame. */
+void choppy_key(const struct snapshot *s, const struct verdict *v, char key[FINGERPRINT_SIZE]);
 
 /* Whether a hold below the threshold is worth a full look, and what that said. */
 bool choppy_wants(const struct watched_loop *l, const struct pulse_reading *r);

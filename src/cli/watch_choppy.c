@@ -4,6 +4,7 @@
  * seconds. Holds below the threshold are not looked at as stalls are; when they alone make a loop
  * choppy, a few of them are, to know who they are.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,12 +20,18 @@
 
 /* ---- who ------------------------------------------------------------------------------------- */
 
-static struct choppy_holder *holder_for(struct watched_choppy *c, const char *fingerprint)
+void choppy_key(const struct snapshot *s, const struct verdict *v, char key[FINGERPRINT_SIZE])
+{
+	if (!verdict_fingerprint(s, v, key))
+		snprintf(key, FINGERPRINT_SIZE, "%.16s", v->kind);
+}
+
+static struct choppy_holder *holder_for(struct watched_choppy *c, const char *key)
 {
 	struct choppy_holder *least = NULL;
 
 	for (size_t i = 0; i < c->n_holders; i++) {
-		if (!strcmp(c->holders[i].fingerprint, fingerprint))
+		if (!strcmp(c->holders[i].key, key))
 			return &c->holders[i];
 		if (!least || c->holders[i].held_ns < least->held_ns)
 			least = &c->holders[i];
@@ -37,12 +44,11 @@ static struct choppy_holder *holder_for(struct watched_choppy *c, const char *fi
 	return least;
 }
 
-static void add_holder(struct watched_choppy *c, const char *fingerprint, const char *body,
-		       int64_t held_ns)
+static void add_holder(struct watched_choppy *c, const char *key, const char *body, int64_t held_ns)
 {
-	struct choppy_holder *h = holder_for(c, fingerprint);
+	struct choppy_holder *h = holder_for(c, key);
 
-	memcpy(h->fingerprint, fingerprint, FINGERPRINT_SIZE);
+	memcpy(h->key, key, FINGERPRINT_SIZE);
 	h->count++;
 	h->held_ns += held_ns;
 	c->looked_at++;
@@ -75,8 +81,7 @@ void choppy_sample(struct watched_loop *l, const struct snapshot *s, const struc
 	struct watched_choppy *c = &l->choppy;
 
 	c->samples++;
-	if (!verdict_fingerprint(s, v, c->sampled))
-		return;
+	choppy_key(s, v, c->sampled);
 	c->sample = mem_alloc(strlen(body) + 1);
 	strcpy(c->sample, body);
 }
@@ -107,8 +112,8 @@ void choppy_add(struct watched_loop *l, const struct hold *h, bool is_stall)
 		c->short_holds++;
 		c->short_ns += held_ns;
 	}
-	if (is_stall && l->is_open && l->fingerprint[0])
-		add_holder(c, l->fingerprint, l->stall.body, held_ns);
+	if (is_stall && l->is_open && l->key[0])
+		add_holder(c, l->key, l->stall.body, held_ns);
 	else if (!is_stall && c->sample)
 		add_holder(c, c->sampled, c->sample, held_ns);
 }

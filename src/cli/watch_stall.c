@@ -51,7 +51,7 @@ static void reset(struct watched_loop *l, int64_t threshold_ns)
 	l->follow_ns = 0;
 	l->is_dismissed = l->is_open = l->is_told = l->is_shown = l->is_skipped = false;
 	l->learnt = 0;
-	l->fingerprint[0] = 0;
+	l->key[0] = 0;
 	memset(l->met, 0, sizeof(l->met));
 }
 
@@ -166,7 +166,8 @@ static void learn(struct watched *t, struct watched_loop *l, uint32_t index)
 	cleanup_strbuf struct strbuf body = STRBUF_INIT, words = STRBUF_INIT;
 
 	/* a loop inside its own callback turns; a wait that a full look finds in order is none */
-	l->is_dismissed = !is_met(v) && (t->look.snap->loops[index].nested || l->hold.is_late);
+	l->is_dismissed =
+		!is_met(v) && !l->is_open && (t->look.snap->loops[index].nested || l->hold.is_late);
 	if (!is_met(v))
 		return;
 	if (l->learnt != l->captures) {
@@ -181,8 +182,7 @@ static void learn(struct watched *t, struct watched_loop *l, uint32_t index)
 	l->verdict = v->id;
 	dress(&t->look);
 	v = &t->look.d->loops[index];
-	if (!verdict_fingerprint(t->look.snap, v, l->fingerprint))
-		l->fingerprint[0] = 0;
+	choppy_key(t->look.snap, v, l->key);
 	l->stall.index = index;
 	l->confidence = v->confidence;
 	render_stall_body(t->look.snap, t->look.d, &options, &l->stall, &body);
@@ -277,8 +277,9 @@ static void follow(struct watch *w, struct watched *t, struct watched_loop *l,
 	index = find_loop(t->look.snap, r->loop);
 	if (index != SNAP_NONE)
 		learn(t, l, index);
+	/* that a thread waits for the GIL is told by some looks only */
 	if (r->clock_ns >= l->follow_until_ns ||
-	    diagnosis_wants(t->look.snap, t->look.d, (int64_t)FOLLOW_NS) <= 0)
+	    (!l->is_dismissed && diagnosis_wants(t->look.snap, t->look.d, (int64_t)FOLLOW_NS) <= 0))
 		l->follow_ns = 0;
 	w->full_cpu_ns += watch_cpu() - cpu;
 }

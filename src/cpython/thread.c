@@ -58,6 +58,15 @@ static uint64_t running_loop(struct python *py, uint64_t tstate)
 	return value && !py_is_none(py, value) ? value : 0;
 }
 
+/*
+ * switch_number, an unsigned long, comes right after locked, an int, in struct _gil_runtime_state:
+ * Include/internal/pycore_gil.h, 3.8 to 3.15.
+ */
+static uint64_t read_switches(struct python *py, uint64_t gil)
+{
+	return rd_u64(&py->rd, at(py, gil, F_GIL_LOCKED) + 8);
+}
+
 static void read_gil(struct python *py, struct py_interpreter *interp)
 {
 	uint64_t gil;
@@ -68,6 +77,7 @@ static void read_gil(struct python *py, struct py_interpreter *interp)
 		return;
 	interp->gil_locked = get_i32(py, gil, F_GIL_LOCKED) == 1;
 	interp->gil_holder = get_u64(py, gil, F_GIL_LAST_HOLDER);
+	interp->gil_switches = read_switches(py, gil);
 	if (rd_take(&py->rd))
 		interp->gil_locked = false;
 }

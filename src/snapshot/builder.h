@@ -225,6 +225,9 @@ void build_ready(struct builder *b);
  */
 bool waits_for_gil(const struct snapshot *s, const struct os_thread *os);
 
+/* The same, by where the runtime is and how large it is. */
+bool waits_in_runtime(uint64_t runtime, uint64_t size, const struct os_thread *os);
+
 /* True when the thread waits in an epoll. */
 bool snap_in_epoll(const struct os_thread *os);
 

@@ -16,6 +16,8 @@
 #define TRIES	   3 /* a turn that ends while it is read, or the gap between two */
 #define CONFIRM_NS UINT64_C(1000000000) /* what did not move for so long may be left over */
 #define LATE_NS	   UINT64_C(2000000)	/* of a timer; epoll counts whole ms, and rounds up */
+#define STILL_NS   UINT64_C(20000000)	/* select for so long: does its thread wait for the GIL? */
+#define ASK_NS	   UINT64_C(50000000)	/* from one such question to the next */
 #define UV_LIVE_NS UINT64_C(2000000)	/* libuv's clock counts whole ms */
 
 /* Where the variables are, in bytes from the start of the frame; ABSENT: there is no such. */
@@ -33,7 +35,10 @@ struct beat {
 	uint64_t uv_clock;    /* address of libuv's clock, 0: not uvloop */
 	struct place at;
 	uint8_t bytes[WINDOW];
-	uint64_t same_ns;	    /* since when they are what they are, as far as looks tell */
+	uint64_t same_ns; /* since when they are what they are, as far as looks tell */
+	/* in select: the same since then, when to ask for the GIL, since when its thread waits for
+	   it (0: it does not), and how often that had gone to another thread by then */
+	uint64_t still_ns, ask_ns, starved_ns, gil_switches;
 	uint64_t turn_object, turn; /* end_time of the turn that was read last: address, bits */
 	/* select: of the timeout with this address, read once it has been seen twice */
 	uint64_t timeout, timeout_seen_ns;
@@ -164,7 +169,7 @@ static bool read_frame(struct pulse *p, struct beat *b, uint64_t now)
 		return false;
 	if (memcmp(bytes, b->bytes, b->at.len) != 0) {
 		memcpy(b->bytes, bytes, b->at.len);
-		b->same_ns = now;
+		b->same_ns = b->still_ns = now;
 	}
 	self = slot(p, b, b->at.self);
 	/* 3.8 to 3.10: a frame that waits for its next call has no variables */
@@ -262,6 +267,62 @@ static void read_select(struct pulse *p, struct beat *b, struct pulse_reading *r
 	}
 }
 
+static bool read_interpreter(struct pulse *p, const struct beat *b, struct py_interpreter *ret)
+{
+	struct source *main = p->py->rd.src;
+	bool ok;
+
+	source_forget(p->src);
+	python_new_look(p->py, p->src);
+	ok = python_interpreter_of(p->py, b->tstate, ret);
+	python_new_look(p->py, main);
+	return ok && ret->gil_holder != b->tstate;
+}
+
+static bool waits_for_the_gil(struct pulse *p, const struct beat *b)
+{
+	struct os_thread os = {0};
+
+	return os_thread_read(p->src, b->tid, OS_SYSCALL, &os, NULL) &&
+	       waits_in_runtime(p->py->runtime, p->py->runtime_size, &os);
+}
+
+/*
+ * A select that has returned shows only when its thread has got the GIL. As long as that has not
+ * gone from one thread to another since it was seen to wait for it, it has not got it.
+ */
+static bool is_starved(struct pulse *p, struct beat *b, uint64_t now)
+{
+	uint64_t since = b->starved_ns;
+	struct py_interpreter interp;
+
+	b->starved_ns = 0;
+	if (now - b->still_ns < STILL_NS || (!since && now < b->ask_ns))
+		return false;
+	b->ask_ns = now + ASK_NS;
+	if (!read_interpreter(p, b, &interp))
+		return false;
+	if (since && interp.gil_switches == b->gil_switches) {
+		b->starved_ns = since;
+		return now - since >= LATE_NS;
+	}
+	if (interp.gil_locked && waits_for_the_gil(p, b)) {
+		b->starved_ns = now;
+		b->gil_switches = interp.gil_switches;
+	}
+	return false;
+}
+
+static void look_at_select(struct pulse *p, struct beat *b, struct pulse_reading *r)
+{
+	read_select(p, b, r);
+	if (r->state == PULSE_SELECT && is_starved(p, b, r->clock_ns)) {
+		r->state = PULSE_LATE;
+		r->since_ns = b->starved_ns;
+		r->is_lower = true;
+	}
+}
+
 static void look_at_asyncio(struct pulse *p, struct beat *b, struct pulse_reading *r)
 {
 	for (int attempt = 0; attempt < TRIES; attempt++) {
@@ -275,7 +336,7 @@ static void look_at_asyncio(struct pulse *p, struct beat *b, struct pulse_readin
 				continue;
 		}
 		if (!slot(p, b, b->at.end_time)) {
-			read_select(p, b, r);
+			look_at_select(p, b, r);
 			return;
 		}
 		if (read_turn(p, b, r))

@@ -134,10 +134,15 @@ bool build_threads(struct builder *b, struct error *err)
 /* ---- the kernel's view ------------------------------------------------------------------------
  */
 
-bool waits_for_gil(const struct snapshot *s, const struct os_thread *os)
+bool waits_in_runtime(uint64_t runtime, uint64_t size, const struct os_thread *os)
 {
 	return os->have_syscall && !os->syscall.running && os->syscall.number == SYS_futex &&
-	       os->syscall.args[0] - s->runtime < s->runtime_size;
+	       os->syscall.args[0] - runtime < size;
+}
+
+bool waits_for_gil(const struct snapshot *s, const struct os_thread *os)
+{
+	return waits_in_runtime(s->runtime, s->runtime_size, os);
 }
 
 static const char *safe_comm(struct builder *b, const char *comm)

@@ -143,8 +143,9 @@ def test_flood(tmp_path):
     assert any(e["verdict"] != "STALLED" for e in stalls)
 
 
-def test_a_loop_that_does_not_get_the_gil(tmp_path):
-    with Target(ORDINARY, "mover.py", "late") as target, Watch(tmp_path, "--for", "4", target.pid) as watch:
+@pytest.mark.parametrize("way", ["late", "starves"])
+def test_a_loop_that_does_not_get_the_gil(tmp_path, way):
+    with Target(ORDINARY, "mover.py", way) as target, Watch(tmp_path, "--for", "4", target.pid) as watch:
         assert watch.end() == 0
         stalls = watch.events("stall")
     assert any(e["verdict"] in ("STARVED", "STALLED") and e["kind"] == "gil" for e in stalls)

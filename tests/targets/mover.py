@@ -6,10 +6,12 @@
     holds   it ends in the middle of a hold, by an exception, and the thread sleeps on
     execs   the process becomes another program, which has a loop of its own
     late    another thread keeps the GIL for a second, in C
+    starves the same, but the loop has no timer: what it waits for comes meanwhile
 """
 import asyncio
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -36,6 +38,15 @@ def keep_gil(text):
     re.match("(a+)+$", text)
 
 
+def keep_gil_in_thread():
+    # for a second at least, and about as long on each machine
+    n, started = 20, time.monotonic()
+    while time.monotonic() - started < 0.05:
+        n, started = n + 1, time.monotonic()
+        re.match("(a+)+$", "a" * n + "b")
+    threading.Thread(target=keep_gil, args=("a" * (n + 4) + "b",)).start()
+
+
 async def main():
     truth.tell(WAY, None)
     await turn(0.3)
@@ -43,13 +54,16 @@ async def main():
         time.sleep(0.3)
         raise KeyboardInterrupt
     if WAY == "late":
-        # one that takes a second at least, and about as long on each machine
-        n, started = 20, time.monotonic()
-        while time.monotonic() - started < 0.05:
-            n, started = n + 1, time.monotonic()
-            re.match("(a+)+$", "a" * n + "b")
-        threading.Thread(target=keep_gil, args=("a" * (n + 4) + "b",)).start()
+        keep_gil_in_thread()
         await turn(2)
+    if WAY == "starves":
+        keep_gil_in_thread()
+        pipe = subprocess.Popen(["sh", "-c", "sleep 0.5; echo"], stdout=subprocess.PIPE).stdout
+        has_come = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(pipe, has_come.set_result, None)
+        await has_come
+        asyncio.get_running_loop().remove_reader(pipe)
+        await turn(0.5)
 
 
 loop = asyncio.new_event_loop()
