@@ -68,6 +68,20 @@ static bool finish(struct output *out)
 	return ok;
 }
 
+/* As if it had been opened by its name: what was there keeps its mode, a new one has the umask's.
+ */
+static mode_t mode_for(const char *path)
+{
+	struct stat st;
+	mode_t mask;
+
+	if (!lstat(path, &st) && S_ISREG(st.st_mode))
+		return st.st_mode & 0777;
+	mask = umask(0);
+	umask(mask);
+	return 0666 & ~mask;
+}
+
 bool output_commit(struct output *out, struct error *err)
 {
 	const char *name = out->path ? out->path : "standard output";
@@ -75,7 +89,8 @@ bool output_commit(struct output *out, struct error *err)
 	int sys = errno;
 
 	if (ok && out->temporary) {
-		ok = !chmod(out->temporary, 0644) && !rename(out->temporary, out->path);
+		ok = !chmod(out->temporary, mode_for(out->path)) &&
+		     !rename(out->temporary, out->path);
 		sys = errno;
 	}
 	if (!ok) {

@@ -2,6 +2,7 @@
 """Errors name the cause and the fix, on standard error, with the promised status, at once."""
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -150,6 +151,17 @@ def test_output_errors(tmp_path):
         assert run("dump", "-f", "json", "-o", out, target.pid).returncode == 0
         assert out.read_text().startswith("{")
         assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_mode_of_an_output(tmp_path):
+    """A dump may have secrets in it: no one else may read it whom the user would not let."""
+    for umask, mode in ((0o077, 0o600), (0o022, 0o644)):
+        file = tmp_path / ("output-%o" % umask)
+        assert run("ps", "-o", file, umask=umask).returncode == 0
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+    file.chmod(0o640)
+    assert run("ps", "-o", file).returncode == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 def test_output_of_a_failed_dump_leaves_the_file(tmp_path):
