@@ -32,6 +32,7 @@
 #define HISTORY_MAX_CURVE   4096u /* points of a loop's lag, of so many loops; of others: */
 #define HISTORY_CURVES	    64u
 #define HISTORY_MIN_CURVE   256u
+#define HISTORY_MAX_MODULES 32768u
 #define HISTORY_MAX_TEXT    400u	/* characters of one string */
 #define HISTORY_MAX_TEXTS   (24u << 20) /* bytes of all of them */
 
@@ -147,6 +148,20 @@ struct history_loop {
 	uint64_t stalls, errors; /* errors: problems of the last full snapshot */
 };
 
+enum history_module_kind { HISTORY_LIBRARY, HISTORY_SOURCE, HISTORY_IMPORT };
+
+/* Something that processes are made of, as it was when it was told of last. */
+struct history_module {
+	enum history_module_kind kind;
+	const char *name;    /* path; of an import its name */
+	const char *version; /* build id, hash of the content, version; NULL unknown */
+	double modified;     /* NAN unknown */
+	int64_t bytes;	     /* -1 unknown */
+	double started;	     /* the process that has it, NAN unknown */
+	bool own;	     /* a source file of the user's */
+	bool stale;	     /* on disk there is another by now */
+};
+
 struct history_file {
 	const char *path;
 	uint64_t lines, read; /* lines that are not empty; of them read */
@@ -165,6 +180,10 @@ struct history {
 	struct history_stack *stacks;
 	struct history_group *groups;
 	struct history_loop *loops;
+	struct history_module *modules;
+	size_t n_modules;
+	/* By kind: there are lists of them, and none of these was cut. */
+	bool listed[HISTORY_IMPORT + 1], whole[HISTORY_IMPORT + 1];
 	const char **hosts;
 	size_t n_files, n_holders, n_stalls, n_stacks, n_groups, n_loops, n_hosts;
 	double threshold_s; /* the last one that was given, NAN none */

@@ -37,11 +37,27 @@ void report_html(const struct history *h, const struct report_options *o, struct
 	X(PLACE, "place")   /* tasks by await place */                      \
 	X(PYTHON, "python")                                                 \
 	X(COMMAND, "command")                                               \
-	X(FILE, "file") /* of the user's own, not seen before */
+	X(FILE, "file") /* of source: changed, or not seen before */        \
+	X(LIBRARY, "library")                                               \
+	X(MODULE, "module") /* in sys.modules */
 
 enum diff_class {
 #define X(name, word) DIFF_##name,
 	DIFF_LIST(X)
+#undef X
+};
+
+/* X(name, word): what became of a file, library or module. */
+#define DIFF_FATE_LIST(X)                                                        \
+	X(NONE, "")                                                              \
+	X(CHANGED, "changed")                                                    \
+	X(STALE, "stale") /* on disk it is another one than the one that runs */ \
+	X(NEW, "new")                                                            \
+	X(GONE, "gone")
+
+enum diff_fate {
+#define X(name, word) DIFF_##name,
+	DIFF_FATE_LIST(X)
 #undef X
 };
 
@@ -51,7 +67,10 @@ struct diff_row {
 	double weight; /* more is told first, within one class and sense */
 	const char *what, *before, *after;
 	double before_value, after_value; /* NAN none */
-	const char *fingerprint;	  /* of a holder, NULL */
+	const char *fingerprint;	  /* of a holder, NULL; of what is told below one, its */
+	const char *path;		  /* all of it, of FILE and LIBRARY, else NULL */
+	enum diff_fate fate;		  /* of FILE, LIBRARY, MODULE */
+	bool below;			  /* it belongs to the holder above */
 };
 
 struct diff {
@@ -59,6 +78,7 @@ struct diff {
 	struct diff_row *v; /* the worst first */
 	size_t n;
 	bool worse;
+	bool compared[HISTORY_IMPORT + 1]; /* by kind: both sides have lists of them */
 };
 
 /* What is more than noise is said to be worse; stallscope(1) has the bounds. */

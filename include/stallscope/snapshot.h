@@ -15,6 +15,7 @@
 
 #include "stallscope/asyncio.h"
 #include "stallscope/snapshot_kernel.h"
+#include "stallscope/snapshot_modules.h"
 #include "stallscope/snapshot_native.h"
 #include "stallscope/snapshot_wait.h"
 
@@ -62,6 +63,8 @@ struct snap_detail {
 	const char *source;	 /* its line, without what it is indented by; NULL none */
 	bool source_newer;	 /* the file changed after the process began */
 	uint32_t mark, mark_end; /* columns of source that are what runs; equal: not known */
+	bool have_file;		 /* file is known: of one to blame */
+	struct source_stat file;
 };
 
 /* A run of frames, innermost first. */
@@ -340,6 +343,8 @@ struct snapshot {
 	bool redacted;	    /* by snapshot_redact() */
 	const char *layout; /* the provider that had the last word */
 	bool asyncio_loaded;
+	uint64_t sys_modules; /* of the main interpreter, a dict; 0 unknown */
+	struct snap_modules modules;
 
 	struct snap_code *codes;
 	struct snap_frame *frames;
@@ -446,8 +451,26 @@ void snapshot_destroy(struct snapshot *snap);
  */
 void snapshot_source(struct snapshot *snap, struct source *src, uint32_t frame);
 
-/* ... of all frames that are the user's own, at most SNAP_MAX_LINES. */
+/* How the file of a frame is on disk now, into its detail. */
+void snapshot_file(struct snapshot *snap, struct source *src, uint32_t frame);
+
+/* The lines of all frames that are the user's own, at most SNAP_MAX_LINES. */
 void snapshot_sources(struct snapshot *snap, struct source *src);
+
+/*
+ * What the process is made of: its libraries, the files of its stacks and its imports, 1 to 10 ms;
+ * or the files alone. py is as it was when the snapshot was taken.
+ */
+void snapshot_modules(struct snapshot *snap, struct python *py);
+void snapshot_files(struct snapshot *snap, struct source *src);
+
+/* The imports as a note for source_save(); nothing when they are not known. */
+void snapshot_imports_write(const struct snapshot *snap, struct strbuf *out);
+
+#define SNAP_NOTE_IMPORTS "imports" /* its name: a replay takes them from it */
+
+/* A number for libraries and imports, another one when they are others. */
+uint64_t snapshot_modules_digest(const struct snapshot *snap);
 
 /*
  * Takes out what a process was given and what it called things while it ran: arguments, names of

@@ -193,6 +193,29 @@ int source_file_open(struct source *src, const struct source_file *file, struct 
 bool source_line(struct source *src, const char *path, uint32_t line, struct strbuf *out,
 		 bool *newer, struct error *err);
 
+/* What a name leads to now, which need not be what the process has of it. */
+struct source_stat {
+	int64_t modified_ns; /* since 1970 */
+	uint64_t size;
+	int newer; /* it was changed after the process began; -1: when that was is unknown */
+	bool have_content; /* content is known */
+	uint64_t content;  /* FNV-1a of its bytes */
+};
+
+/*
+ * Of the regular file at path in the target's root (or its working directory), found with no other
+ * rights than the target's. With content it is read, when it is no longer than SOURCE_MAX_CONTENT.
+ * ABSENT where there is none, and in a core that was not asked when it was made.
+ */
+bool source_stat(struct source *src, const char *path, bool content, struct source_stat *ret,
+		 struct error *err);
+
+/* Of a mapped file, when its name still leads to it; newer is not asked. */
+bool source_mapped_stat(struct source *src, const struct source_file *file, struct source_stat *ret,
+			struct error *err);
+
+#define SOURCE_MAX_CONTENT (1u << 20)
+
 /*
  * CLOCK_MONOTONIC now in ns, in the target's time namespace; of a core: when it was taken, 0
  * when it does not tell.

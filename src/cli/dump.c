@@ -239,10 +239,31 @@ void look_at_native(struct look *k)
 void look_fetch_sources(struct look *k)
 {
 	for (size_t i = 0; i < k->d->n; i++)
-		if (k->d->loops[i].culprit.frame != SNAP_NONE)
+		if (k->d->loops[i].culprit.frame != SNAP_NONE) {
 			snapshot_source(k->snap, k->target->src, k->d->loops[i].culprit.frame);
+			snapshot_file(k->snap, k->target->src, k->d->loops[i].culprit.frame);
+		}
 	if (k->o->verbose)
 		snapshot_sources(k->snap, k->target->src);
+}
+
+void look_read_modules(struct look *k, uint64_t *known)
+{
+	uint64_t now;
+
+	snapshot_modules(k->snap, k->target->py);
+	now = snapshot_modules_digest(k->snap);
+	if (known && *known == now)
+		k->snap->modules.have_libraries = k->snap->modules.have_imports = false;
+	if (known)
+		*known = now;
+}
+
+/* Those who compare looks, or may do so with what is written down, want to know. */
+static bool wants_modules(const struct options *o)
+{
+	return o->command == COMMAND_DIFF ||
+	       (o->command == COMMAND_DUMP && (o->format == FORMAT_JSON || o->save));
 }
 
 /* What is to be shown of what was looked at; the filter is on names that may go here. */
@@ -259,12 +280,15 @@ static void finish(struct look *k)
 		look_fetch_sources(k);
 	}
 	snapshot_ages(k->snap);
+	if (wants_modules(o))
+		look_read_modules(k, NULL);
 }
 
 bool look_save(const struct look *k, const char *path, struct error *err)
 {
-	cleanup_strbuf struct strbuf looks = STRBUF_INIT, tasks = STRBUF_INIT, native = STRBUF_INIT;
-	struct source_note notes[4];
+	cleanup_strbuf struct strbuf looks = STRBUF_INIT, tasks = STRBUF_INIT, native = STRBUF_INIT,
+				     imports = STRBUF_INIT;
+	struct source_note notes[5];
 	size_t n = 0;
 
 	if (!path)
@@ -278,6 +302,9 @@ bool look_save(const struct look *k, const char *path, struct error *err)
 		notes[n++] = (struct source_note){SNAP_NOTE_TASKS, tasks.data, tasks.len};
 	if (native.len)
 		notes[n++] = (struct source_note){SNAP_NOTE_NATIVE, native.data, native.len};
+	snapshot_imports_write(k->snap, &imports);
+	if (imports.len)
+		notes[n++] = (struct source_note){SNAP_NOTE_IMPORTS, imports.data, imports.len};
 	return source_save(k->target->src, path, k->snap->clock_ns, k->snap->wall_ns, notes, n,
 			   err);
 }

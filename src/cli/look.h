@@ -38,6 +38,12 @@ void look_judge(struct look *k);	 /* anew, after a light look */
 void look_fetch_sources(struct look *k); /* the lines of the culprits */
 void look_find_host(struct look *k);
 
+/*
+ * What the process is made of, for JSON. known, in recordings: the digest of what was written last,
+ * which is not written again; 0 at first.
+ */
+void look_read_modules(struct look *k, uint64_t *known);
+
 /* Frames of C, as --native says: this may stop the threads of loops for a moment. */
 void look_at_native(struct look *k);
 

@@ -40,7 +40,9 @@ struct recorder {
 	struct strbuf line;
 	struct stalls stalls;
 	struct state before;
-	uint64_t full_ns; /* when a full snapshot was written */
+	uint64_t full_ns;    /* when a full snapshot was written */
+	uint64_t modules_ns; /* when it was looked at what the process is made of ... */
+	uint64_t modules;    /* ... and its digest */
 	struct event_clock clock;
 	struct bye bye;
 	bool failed; /* of writing: err says why */
@@ -163,6 +165,19 @@ static bool render_full(struct recorder *r)
 	return ok;
 }
 
+/* What is imported is looked at less often than stalls begin and end; files of stacks each time. */
+static void read_modules(struct recorder *r)
+{
+	uint64_t now = r->look.snap->clock_ns;
+
+	if (!r->modules || now - r->modules_ns >= FULL_NS) {
+		look_read_modules(&r->look, &r->modules);
+		r->modules_ns = now;
+	} else {
+		snapshot_files(r->look.snap, r->target.src);
+	}
+}
+
 static void write_snapshot(struct recorder *r)
 {
 	struct state state = state_of(&r->look);
@@ -171,6 +186,7 @@ static void write_snapshot(struct recorder *r)
 	if (r->bye.looks && same_state(&state, &r->before) && now - r->full_ns < FULL_NS) {
 		render_light(r->look.snap, r->look.d, &r->line);
 	} else {
+		read_modules(r);
 		r->failed = !render_full(r) || r->failed;
 		r->full_ns = now;
 	}

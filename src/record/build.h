@@ -16,10 +16,11 @@ struct loop_state {
 };
 
 struct history_index {
-	struct addrmap texts, holders, stacks, groups, loops, holder_hosts, stalls;
+	struct addrmap texts, holders, stacks, groups, loops, holder_hosts, stalls, modules;
 	const char **text;
 	size_t n_text, text_cap, text_bytes;
 	size_t files_cap, holders_cap, stalls_cap, stacks_cap, groups_cap, loops_cap, hosts_cap;
+	size_t modules_cap;
 	struct loop_state *states; /* of each loop */
 	size_t states_cap;
 	uint64_t snapshots; /* in full, so far */
@@ -47,6 +48,8 @@ uint32_t history_loop_of(struct history *h, const struct origin *o, const char *
 uint32_t history_stack_of(struct history *h, const struct history_frame *frames, uint32_t n);
 struct history_group *history_group_of(struct history *h, uint32_t loop, uint32_t stack,
 				       const struct history_group *like);
+struct history_module *history_module_of(struct history *h, enum history_module_kind kind,
+					 const char *name); /* NULL: a bound is reached */
 uint32_t history_host(struct history *h, const char *host);
 void history_add_stall(struct history *h, const struct history_stall *stall);
 
@@ -55,6 +58,13 @@ const char *history_take(struct reading *r, const json_t *document);
 
 /* The file is over: what was open is closed. */
 void history_end_file(struct reading *r);
+
+/* What a document says of libraries, files and imports (modules.c). */
+void history_take_modules(struct history *h, const json_t *document);
+void history_take_holder_file(struct history *h, const json_t *document, const json_t *who);
+
+/* "2026-11-23T14:03:16.231Z" as seconds since 1970; NAN for what is none. */
+double history_time(const char *text);
 
 /* Members of an object: NULL, NAN or -1 when they are not there or of another type. */
 const char *member_text(const json_t *object, const char *key);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diff.h"
 #include "report_page.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/render.h"
@@ -19,15 +20,8 @@
 #define PLACE_TASKS 50
 #define FILES_MOST  20u
 
-struct differ {
-	const struct history *a, *b;
-	struct diff *d;
-	size_t cap;
-	bool parts; /* holds are compared by their part of the time */
-};
-
-static struct diff_row *add(struct differ *x, enum diff_class class, const char *what,
-			    double before, double after)
+struct diff_row *diff_add(struct differ *x, enum diff_class class, const char *what, double before,
+			  double after)
 {
 	struct diff_row *row = array_push(&x->d->v, &x->d->n, &x->cap);
 
@@ -101,11 +95,11 @@ static void holder(struct differ *x, const struct holder *before, const struct h
 	struct arena *arena = &x->d->arena;
 	struct diff_row *row;
 
-	row = add(x, DIFF_HOLDER,
-		  arena_printf(arena, "%s %s, %s", either->function ? either->function : "?",
-			       report_place(arena, either->file, either->line),
-			       report_what(arena, either)),
-		  was, is);
+	row = diff_add(x, DIFF_HOLDER,
+		       arena_printf(arena, "%s %s, %s", either->function ? either->function : "?",
+				    report_place(arena, either->file, either->line),
+				    report_what(arena, either)),
+		       was, is);
 	row->before = held_text(x, x->a, before);
 	row->after = held_text(x, x->b, after);
 	row->fingerprint = either->fingerprint;
@@ -180,7 +174,7 @@ static void verdicts(struct differ *x, const struct sums *a, const struct sums *
 	bool many = a->looks > 1 && b->looks > 1;
 	double was = many ? (double)a->unhealthy / (double)a->looks : severity(a->verdict);
 	double is = many ? (double)b->unhealthy / (double)b->looks : severity(b->verdict);
-	struct diff_row *row = add(x, DIFF_VERDICT, many ? "unhealthy" : "verdict", NAN, NAN);
+	struct diff_row *row = diff_add(x, DIFF_VERDICT, many ? "unhealthy" : "verdict", NAN, NAN);
 
 	row->before = verdict_text(x, a);
 	row->after = verdict_text(x, b);
@@ -202,7 +196,7 @@ static void lag(struct differ *x)
 
 	for (size_t i = 0; i < ARRAY_SIZE(at) && a.count && b.count; i++) {
 		double was = sketch_quantile(&a, at[i].q), is = sketch_quantile(&b, at[i].q);
-		struct diff_row *row = add(x, DIFF_LAG, at[i].name, was, is);
+		struct diff_row *row = diff_add(x, DIFF_LAG, at[i].name, was, is);
 
 		row->before = seconds(x, was);
 		row->after = seconds(x, is);
@@ -218,13 +212,13 @@ static void growth(struct differ *x, const struct sums *a, const struct sums *b)
 {
 	double was = a->observed_s > 0 ? (double)(a->last - a->first) / a->observed_s : NAN;
 	double is = b->observed_s > 0 ? (double)(b->last - b->first) / b->observed_s : NAN;
-	struct diff_row *row = add(x, DIFF_GROWTH, "tasks", (double)a->last, (double)b->last);
+	struct diff_row *row = diff_add(x, DIFF_GROWTH, "tasks", (double)a->last, (double)b->last);
 
 	row->before = arena_printf(&x->d->arena, "%lld", (long long)a->last);
 	row->after = arena_printf(&x->d->arena, "%lld", (long long)b->last);
 	if (isnan(was) || isnan(is))
 		return;
-	row = add(x, DIFF_GROWTH, "tasks more each second", was, is);
+	row = diff_add(x, DIFF_GROWTH, "tasks more each second", was, is);
 	row->before = arena_printf(&x->d->arena, "%+.2f", was);
 	row->after = arena_printf(&x->d->arena, "%+.2f", is);
 	row->sense = sense_of(fmax(was, 0), fmax(is, 0), TIMES, RATE);
@@ -274,10 +268,10 @@ static void place(struct differ *x, const struct place *p)
 
 	if (p->before == p->after)
 		return;
-	row = add(x, DIFF_PLACE,
-		  arena_printf(arena, "%s in %s %s", p->title, p->function,
-			       report_place(arena, p->file, p->line)),
-		  (double)p->before, (double)p->after);
+	row = diff_add(x, DIFF_PLACE,
+		       arena_printf(arena, "%s in %s %s", p->title, p->function,
+				    report_place(arena, p->file, p->line)),
+		       (double)p->before, (double)p->after);
 	row->before = arena_printf(arena, "%lld tasks", (long long)p->before);
 	row->after = arena_printf(arena, "%lld tasks", (long long)p->after);
 	row->sense = sense_of((double)p->before, (double)p->after, PLACE_TIMES, PLACE_TASKS);
@@ -316,7 +310,7 @@ static void words(struct differ *x, enum diff_class class, const char *what, con
 
 	if (same_text(before, after))
 		return;
-	row = add(x, class, what, NAN, NAN);
+	row = diff_add(x, class, what, NAN, NAN);
 	row->before = before ? before : "?";
 	row->after = after ? after : "?";
 }
@@ -344,7 +338,8 @@ static void newer_files(struct differ *x)
 	for (size_t i = 0; i < x->b->n_holders; i++) {
 		const struct holder *after = &x->b->holders[i];
 
-		if (after->newer && after->file && !was_newer(x->a, after->file))
+		if (after->newer && after->file && !was_newer(x->a, after->file) &&
+		    !diff_has_file(x, after->file))
 			words(x, DIFF_FILE, "changed since the process began", "-",
 			      short_path(after->file));
 	}
@@ -362,7 +357,8 @@ static void new_files(struct differ *x)
 		for (uint32_t j = 0; j < s->n && told < FILES_MOST; j++) {
 			const char *file = s->frames[j].file;
 
-			if (!s->frames[j].own || !file || file == last || has_file(x->a, file))
+			if (!s->frames[j].own || !file || file == last || has_file(x->a, file) ||
+			    diff_has_file(x, file))
 				continue;
 			last = file;
 			told++;
@@ -401,10 +397,12 @@ void diff_make(const struct history *before, const struct history *after, struct
 	places(&x);
 	words(&x, DIFF_PYTHON, "Python", a.python, b.python);
 	words(&x, DIFF_COMMAND, "command", a.command, b.command);
+	diff_modules(&x);
 	newer_files(&x);
 	new_files(&x);
 	qsort(ret->v, ret->n, sizeof(*ret->v), by_rank);
 	ret->worse = ret->n && ret->v[0].sense > 0;
+	diff_place_below(&x);
 }
 
 void diff_deinit(struct diff *d)

@@ -52,6 +52,7 @@ void history_deinit(struct history *h)
 	addrmap_deinit(&x->loops);
 	addrmap_deinit(&x->holder_hosts);
 	addrmap_deinit(&x->stalls);
+	addrmap_deinit(&x->modules);
 	free(x->text);
 	free(x->states);
 	free(x);
@@ -62,6 +63,7 @@ void history_deinit(struct history *h)
 	free(h->groups);
 	free(h->loops);
 	free(h->hosts);
+	free(h->modules);
 	arena_deinit(&h->arena);
 }
 
@@ -259,6 +261,32 @@ struct history_group *history_group_of(struct history *h, uint32_t loop, uint32_
 	h->groups[h->n_groups - 1].loop = loop;
 	h->groups[h->n_groups - 1].stack = stack;
 	return &h->groups[h->n_groups - 1];
+}
+
+struct history_module *history_module_of(struct history *h, enum history_module_kind kind,
+					 const char *name)
+{
+	const char *known = history_text(h, name);
+	uint64_t key = mix_number(mix_text(FNV_BASIS, known), (int64_t)kind);
+	uint32_t at = ADDRMAP_NONE, probes;
+
+	for (probes = 0; probes < PROBES; probes++, key++) {
+		at = addrmap_get(&h->index->modules, key);
+		if (at == ADDRMAP_NONE ||
+		    (h->modules[at].name == known && h->modules[at].kind == kind))
+			break;
+	}
+	if (probes == PROBES || (at == ADDRMAP_NONE && h->n_modules == HISTORY_MAX_MODULES)) {
+		h->whole[kind] = false;
+		left_out(h);
+		return NULL;
+	}
+	if (at != ADDRMAP_NONE)
+		return &h->modules[at];
+	addrmap_put(&h->index->modules, key, (uint32_t)h->n_modules);
+	*array_push(&h->modules, &h->n_modules, &h->index->modules_cap) = (struct history_module){
+		.kind = kind, .name = known, .modified = NAN, .bytes = -1, .started = NAN};
+	return &h->modules[h->n_modules - 1];
 }
 
 uint32_t history_host(struct history *h, const char *host)

@@ -42,10 +42,8 @@ int64_t member_integer(const json_t *object, const char *key)
 	return json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
 }
 
-/* "2026-11-23T14:03:16.231Z" */
-static double wall_time(const json_t *document)
+double history_time(const char *text)
 {
-	const char *text = member_text(document, "time");
 	struct tm tm = {0};
 	unsigned ms = 0;
 
@@ -55,6 +53,11 @@ static double wall_time(const json_t *document)
 	tm.tm_year -= 1900;
 	tm.tm_mon--;
 	return (double)timegm(&tm) + ms / 1e3;
+}
+
+static double wall_time(const json_t *document)
+{
+	return history_time(member_text(document, "time"));
 }
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
@@ -257,6 +260,7 @@ static const char *take_stall(struct reading *r, const json_t *document, bool wh
 		return "a stall without its length";
 	stall.time = wall_time(document);
 	touch(h, loop, stall.time);
+	history_take_holder_file(h, document, json_object_get(document, "who"));
 	if (whole) {
 		h->index->states[loop].open = false;
 		history_add_stall(h, &stall);
@@ -431,6 +435,7 @@ static void take_loop(struct reading *r, const json_t *document, const json_t *o
 	l->unhealthy += verdict && is_unhealthy(verdict);
 	l->busy += member_seconds(object, "held_s") >= 0;
 	take_counts(l, object);
+	history_take_holder_file(h, document, json_object_get(object, "who"));
 	take_hold(r, document, object, at);
 	if (!json_is_array(groups))
 		return;
@@ -452,6 +457,7 @@ static const char *take_snapshot(struct reading *r, const json_t *document)
 	if (!json_is_array(loops))
 		return "a snapshot without loops";
 	r->h->index->snapshots++;
+	history_take_modules(r->h, document);
 	json_array_foreach(loops, i, object)
 	{
 		take_loop(r, document, object, &origin);

@@ -171,7 +171,8 @@ static json_t *children(const struct snapshot *s)
 	return array;
 }
 
-static json_t *process(const struct snapshot *s)
+/* Events name the process, and do not say again what it is made of. */
+static json_t *process(const struct snapshot *s, bool modules)
 {
 	const struct process *p = s->process;
 	json_t *command = json_array();
@@ -181,12 +182,13 @@ static json_t *process(const struct snapshot *s)
 
 	for (size_t i = 0; i < p->argc; i++)
 		json_array_append_new(command, json_string(p->command[i]));
-	return json_pack("{si si so so sI so so so sI so so so}", "pid", (int)p->pid, "ns_pid",
+	return json_pack("{si si so so sI so so so sI so so so so}", "pid", (int)p->pid, "ns_pid",
 			 p->ns_pid, "command", command, "started",
 			 json_wall_time(started / 10000000 * 10000000), "uid", (json_int_t)p->uid,
 			 "executable", string(p->executable), "container", string(p->container),
 			 "cgroup", string(p->cgroup), "threads", (json_int_t)s->n_threads,
-			 "children", children(s), "python", python(s), "kernel", json_kernel(s));
+			 "children", children(s), "python", python(s), "kernel", json_kernel(s),
+			 "modules", modules ? json_modules(s) : json_null());
 }
 
 /* ---- loops
@@ -228,6 +230,7 @@ static json_t *who(const struct snapshot *s, const struct verdict *v)
 	json_object_del(frame, "own");
 	add_columns(f, frame);
 	add_source(s, f, frame);
+	json_add_file(frame, snap_detail_of(s, f));
 	json_object_set_new(frame, "task",
 			    c->task == SNAP_NONE ? json_null()
 						 : json_string(s->tasks[c->task].name));
@@ -569,7 +572,7 @@ void json_add_process(json_t *object, const struct snapshot *s, const struct ren
 {
 	json_object_set_new(object, "host", string(o->host));
 	json_object_set_new(object, "labels", labels(o));
-	json_object_set_new(object, "process", process(s));
+	json_object_set_new(object, "process", process(s, false));
 }
 
 /* ---- the whole
@@ -588,7 +591,7 @@ static void put_head(struct writer *w)
 	put_member(w, "host", string(w->o->host));
 	put_member(w, "labels", labels(w->o));
 	put_member(w, "tool", tool(w));
-	put_member(w, "process", process(s));
+	put_member(w, "process", process(s, true));
 	put_member(w, "verdict", json_string(verdict_word(w->d->worst)));
 	put_member(w, "filter", json_filter(s, w->o->filter));
 }

@@ -74,6 +74,12 @@ json_t *json_filter(const struct snapshot *s, const struct task_filter *filter);
 /* process.kernel */
 json_t *json_kernel(const struct snapshot *s);
 
+/* process.modules; null when they were not asked of the snapshot (json_modules.c) */
+json_t *json_modules(const struct snapshot *s);
+
+/* who.file_*: the file of the one to blame */
+void json_add_file(json_t *who, const struct snap_detail *d);
+
 /* A function of C in threads[].frames; threads[].native; tool.native (json_native.c) */
 json_t *json_native_frame(const struct snap_native_frame *f);
 json_t *json_native_of_thread(const struct snap_native *n);

@@ -77,6 +77,12 @@ bool build_settled(struct python *py, const struct process *proc,
 		   const struct snapshot_options *options, struct snapshot **ret,
 		   struct error *err);
 
+/* A file that a package of Python or of the system put there. */
+bool is_installed(const char *path);
+
+/* Of what snapshot_modules() found; for snapshot_redact(). */
+void redact_modules(struct snapshot *s);
+
 /* Counts a problem; equal ones (by the literal what and where) are folded. */
 void build_problem(struct builder *b, const char *what, const char *where);
 

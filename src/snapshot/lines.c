@@ -66,6 +66,19 @@ void snapshot_source(struct snapshot *snap, struct source *src, uint32_t frame)
 	detail->mark_end = mark_end;
 }
 
+void snapshot_file(struct snapshot *snap, struct source *src, uint32_t frame)
+{
+	const struct snap_code *code = snap_code_of(snap, &snap->frames[frame]);
+	struct snap_detail *detail;
+	struct source_stat st;
+
+	if (!source_stat(src, code->file, code->own, &st, NULL))
+		return;
+	detail = snap_detail_add(snap, frame);
+	detail->have_file = true;
+	detail->file = st;
+}
+
 void snapshot_sources(struct snapshot *snap, struct source *src)
 {
 	size_t left = SNAP_MAX_LINES;

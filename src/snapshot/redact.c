@@ -73,7 +73,27 @@ static void redact_details(struct snapshot *s)
 	for (size_t i = 0; i < s->n_details; i++) {
 		s->details[i].source = NULL;
 		s->details[i].mark = s->details[i].mark_end = 0;
+		s->details[i].file.have_content = false;
 	}
+}
+
+/*
+ * What was imported, and libraries that no package installed, tell what a program is for; a stack
+ * has the few that run. Counts stay, and so do files: stacks name the same ones.
+ */
+void redact_modules(struct snapshot *s)
+{
+	struct snap_modules *all = &s->modules;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < all->n_libraries; i++)
+		if (is_installed(all->libraries[i].path))
+			all->libraries[kept++] = all->libraries[i];
+	all->n_libraries = kept;
+	for (size_t i = 0; i < all->n_files; i++)
+		all->files[i].stat.have_content = false;
+	all->have_imports = false;
+	all->n_imports = all->imports_total = 0;
 }
 
 void snapshot_redact(struct snapshot *snap)
@@ -84,5 +104,6 @@ void snapshot_redact(struct snapshot *snap)
 	redact_waits(snap);
 	redact_native(snap);
 	redact_details(snap);
+	redact_modules(snap);
 	snap->redacted = true;
 }

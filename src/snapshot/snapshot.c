@@ -68,12 +68,31 @@ static bool runs_string(const struct process *proc)
 	return false;
 }
 
+static bool in_python(const char *path)
+{
+	static const char *const parts[] = {"/site-packages/", "/dist-packages/", "/lib/python3.",
+					    "/lib64/python3.", "/lib/python3/",	  ".zip/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (strstr(path, parts[i]))
+			return true;
+	return false;
+}
+
+bool is_installed(const char *path)
+{
+	static const char *const system[] = {"/usr/", "/lib/", "/lib64/", "/bin/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(system); i++)
+		if (!strncmp(path, system[i], strlen(system[i])))
+			return true;
+	return in_python(path);
+}
+
 /* The user's own code: not what Python or a package installer put there, nor generated. */
 static bool is_own(const char *file, const struct process *proc)
 {
 	static const char *const typed[] = {"<stdin>", "<script>", "<console>", "<ipython-input"};
-	static const char *const foreign[] = {"/site-packages/", "/dist-packages/", "/lib/python3.",
-					      "/lib64/python3.", "/lib/python3/",   ".zip/"};
 
 	if (file[0] == '<') {
 		for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
@@ -81,10 +100,7 @@ static bool is_own(const char *file, const struct process *proc)
 				return true;
 		return !strcmp(file, "<string>") && runs_string(proc);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
-		if (strstr(file, foreign[i]))
-			return false;
-	return true;
+	return !in_python(file);
 }
 
 /* Below the folder that a package installer filled; otherwise the last part of the path. */
@@ -322,6 +338,8 @@ static void read_modules(struct builder *b)
 		if (!aio_modules_read(b->py, &b->interps[i], &b->modules[i]))
 			build_problem(b, "sys.modules could not be read", "interpreter");
 		b->s->asyncio_loaded |= b->modules[i].loaded;
+		if (b->interps[i].id == 0)
+			b->s->sys_modules = b->interps[i].modules;
 	}
 }
 

@@ -20,7 +20,7 @@ struct source_ops {
 	ssize_t (*read)(void *self, uint64_t addr, void *buf, size_t len);
 	/*
 	 * Appends the text of a file, directory ("name/") or link ("@name") of /proc/PID, or of
-	 * the host when the path is absolute.
+	 * the host when the path is absolute. Questions of file_stat.c begin with '=', '+' or '%'.
 	 */
 	bool (*proc)(void *self, const char *path, struct strbuf *text, struct error *err);
 	bool (*file_read)(void *self, const struct source_file *file, uint64_t offset, void *buf,
@@ -74,6 +74,9 @@ const char *safe_for_message(char *out, size_t size, const char *text);
 
 /* The numbers stand in recordings. */
 enum item_kind { ITEM_PROC = 1, ITEM_FILE = 2, ITEM_LINE = 3 };
+
+/* What questions of file_stat.c begin with: no file of /proc does. */
+enum { STAT_SOURCE = '=', STAT_CONTENT = '+', STAT_MAPPED = '%' };
 
 /* A remembered answer that is not memory. */
 struct item {

@@ -211,6 +211,8 @@ bool live_proc(void *self, const char *path, struct strbuf *text, struct error *
 
 	if (path[0] == '@')
 		return read_link(l, path + 1, text, err);
+	if (live_is_stat(path))
+		return live_stat(l, path, text, err);
 	if (len && path[len - 1] == '/')
 		return list_names(l, path, text, err);
 	return read_text(l, path, text, err);

@@ -66,6 +66,9 @@ bool live_file_read(void *self, const struct source_file *file, uint64_t offset,
 int live_file_open(void *self, const struct source_file *file, struct error *err);
 bool live_line(void *self, const char *path, uint32_t line, struct strbuf *out, bool *newer,
 	       struct error *err);
+/* The questions of file_stat.c. */
+bool live_is_stat(const char *question);
+bool live_stat(struct live *l, const char *question, struct strbuf *text, struct error *err);
 bool live_stop(void *self, const struct stop_request *want, struct stop **ret, uint64_t *paused_ns,
 	       struct error *err);
 bool live_socket(void *self, int fd, struct source_socket *ret, struct error *err);

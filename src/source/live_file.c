@@ -278,7 +278,7 @@ static bool owner_may_read(const struct live *l, const struct stat *st)
  * The target says which file its code is from, so root must not read what the target may not: the
  * path is walked with its rights (of this thread only), and the file's mode must allow it too.
  */
-static int open_source(struct live *l, const char *path)
+static int find_source(struct live *l, const char *path, bool to_read)
 {
 	bool absolute = path[0] == '/', lend = geteuid() == 0 && l->uid != 0;
 	int dir = absolute ? root_of(l) : open_directory(l, "cwd"), fd, sys;
@@ -291,7 +291,7 @@ static int open_source(struct live *l, const char *path)
 		setfsuid(l->uid);
 	}
 	fd = find_below(l, dir, path, absolute ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
-	if (fd >= 0 && !LIVE_CALL(l, fstat(fd, &st)) && S_ISREG(st.st_mode))
+	if (to_read && fd >= 0 && !LIVE_CALL(l, fstat(fd, &st)) && S_ISREG(st.st_mode))
 		fd = open_found(l, fd); /* others cannot be read through O_PATH */
 	sys = errno;
 	if (lend) {
@@ -378,7 +378,7 @@ bool live_line(void *self, const char *path, uint32_t line, struct strbuf *out, 
 	if (!path[0] || path[0] == '<' || !line)
 		return error_set(err, ERR_ABSENT, "%s is not a file", name);
 	learn_owner(l);
-	fd = open_source(l, path);
+	fd = find_source(l, path, true);
 	if (fd < 0)
 		return error_sys(err, ERR_ABSENT, errno, "%s", name);
 	if (LIVE_CALL(l, fstat(fd, &st)) || !S_ISREG(st.st_mode) || st.st_size > MAX_SOURCE_FILE)
@@ -390,4 +390,113 @@ bool live_line(void *self, const char *path, uint32_t line, struct strbuf *out, 
 		return error_set(err, ERR_ABSENT, "%s has no line %" PRIu32, name, line);
 	*newer = started_wall(l) > 0 && st.st_mtime > started_wall(l) + MTIME_SLACK;
 	return true;
+}
+
+/* ---- what a name leads to ------------------------------------------------------------------ */
+
+bool live_is_stat(const char *question)
+{
+	return question[0] == STAT_SOURCE || question[0] == STAT_CONTENT ||
+	       question[0] == STAT_MAPPED;
+}
+
+/* FNV-1a of a file that is not longer than it was a moment ago. */
+static bool sum_content(struct live *l, int fd, off_t size, uint64_t *ret)
+{
+	unsigned char chunk[32768];
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	off_t at = 0;
+	ssize_t n;
+
+	for (; at < size; at += n) {
+		n = LIVE_CALL(l, pread(fd, chunk, sizeof(chunk), at));
+		if (n <= 0)
+			return false;
+		for (ssize_t i = 0; i < n; i++)
+			hash = (hash ^ chunk[i]) * UINT64_C(0x100000001b3);
+	}
+	*ret = hash;
+	return at == size;
+}
+
+static void describe(struct live *l, int fd, const struct stat *st, bool content, bool source,
+		     struct strbuf *text)
+{
+	int64_t started = source ? started_wall(l) : -1;
+	uint64_t sum;
+
+	strbuf_addf(text, "%lld %ld %lld %d", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+		    (long long)st->st_size,
+		    started > 0 ? st->st_mtim.tv_sec > started + MTIME_SLACK : -1);
+	if (content && st->st_size <= SOURCE_MAX_CONTENT && owner_may_read(l, st) &&
+	    sum_content(l, fd, st->st_size, &sum))
+		strbuf_addf(text, " %" PRIx64, sum);
+}
+
+static bool stat_source(struct live *l, const char *path, bool content, struct strbuf *text,
+			struct error *err)
+{
+	cleanup_fd int fd = -1;
+	char name[256];
+	struct stat st;
+
+	safe_for_message(name, sizeof(name), path);
+	if (!path[0] || path[0] == '<')
+		return error_set(err, ERR_ABSENT, "%s is not a file", name);
+	learn_owner(l);
+	fd = find_source(l, path, content);
+	if (fd < 0 && content) { /* it may be seen, but not read */
+		content = false;
+		fd = find_source(l, path, false);
+	}
+	if (fd < 0)
+		return error_sys(err, ERR_ABSENT, errno, "%s", name);
+	if (LIVE_CALL(l, fstat(fd, &st)) || !S_ISREG(st.st_mode))
+		return error_set(err, ERR_ABSENT, "%s is not a file", name);
+	describe(l, fd, &st, content, true, text);
+	return true;
+}
+
+/* The number of the device may be another in maps than stat() gives: btrfs, overlayfs. */
+static bool is_mapped(struct live *l, int fd, const struct source_file *file, bool by_device,
+		      struct stat *st)
+{
+	return fd >= 0 && !LIVE_CALL(l, fstat(fd, st)) && S_ISREG(st->st_mode) &&
+	       st->st_ino == file->inode &&
+	       (!by_device ||
+		(major(st->st_dev) == file->dev_major && minor(st->st_dev) == file->dev_minor));
+}
+
+/* In the target's root; of a chroot in our mount namespace maps show our paths. */
+static bool stat_mapped(struct live *l, const char *question, struct strbuf *text,
+			struct error *err)
+{
+	cleanup_free char *plain = NULL;
+	cleanup_fd int inside = -1, here = -1;
+	struct source_file file = {.path = ""};
+	struct stat st;
+	int used = 0;
+
+	if (sscanf(question, "%" SCNu64 " %u %u %n", &file.inode, &file.dev_major, &file.dev_minor,
+		   &used) != 3 ||
+	    !used || question[used] != '/')
+		return error_set(err, ERR_ABSENT, "not a file that is mapped");
+	plain = without_escapes(question + used);
+	file.path = plain ? plain : question + used;
+	if (root_of(l) >= 0)
+		inside = find_below(l, l->root, file.path, RESOLVE_IN_ROOT);
+	if (!is_mapped(l, inside, &file, false, &st)) {
+		here = LIVE_CALL(l, open(file.path, FIND));
+		if (!is_mapped(l, here, &file, true, &st))
+			return error_set(err, ERR_ABSENT, "its name leads to another file");
+	}
+	describe(l, -1, &st, false, false, text);
+	return true;
+}
+
+bool live_stat(struct live *l, const char *question, struct strbuf *text, struct error *err)
+{
+	if (question[0] == STAT_MAPPED)
+		return stat_mapped(l, question + 1, text, err);
+	return stat_source(l, question + 1, question[0] == STAT_CONTENT, text, err);
 }

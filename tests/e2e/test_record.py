@@ -131,7 +131,7 @@ def test_outputs(tmp_path):
 def test_disk_full_takes_a_line_back(tmp_path):
     """A limit of the size of a file is like a disk that is full: the line that did not fit is gone."""
     with Target(ORDINARY, "overtime.py") as target:
-        result = subprocess.run(["sh", "-c", 'trap "" XFSZ; ulimit -f 16; exec "$0" "$@"', PROGRAM, "record",
+        result = subprocess.run(["sh", "-c", 'trap "" XFSZ; ulimit -f 64; exec "$0" "$@"', PROGRAM, "record",
                                  str(target.pid), "-o", str(tmp_path / "r"), "--interval", "2ms", "--for", "10s"],
                                 stderr=subprocess.PIPE, text=True, timeout=20, check=False)
     assert result.returncode == 74 and "File too large" in result.stderr

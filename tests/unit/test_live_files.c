@@ -419,6 +419,112 @@ static void test_files_of_others(void **state)
 	rmdir(in_folder("closed"));
 }
 
+/* ---- what names lead to ---------------------------------------------------------------------- */
+
+static void assert_stat(struct source *src, const char *path, int64_t size, bool content)
+{
+	struct source_stat st;
+
+	if (!source_stat(src, path, true, &st, NULL)) {
+		if (size >= 0)
+			fail_msg("%s is not there", path);
+		return;
+	}
+	assert_int_equal(st.size, size);
+	assert_int_equal(st.have_content, content);
+	if (content && size == 1)
+		assert_true(st.content == UINT64_C(0xaf63dc4c8601ec8c)); /* FNV-1a of "a" */
+}
+
+static void test_stat(void **state)
+{
+	struct source *src = open_live(getpid());
+	const char *path = in_folder("stat.py");
+	struct timespec times[2] = {{1700000000, 0}, {1700000000, 123000000}};
+	struct source_stat st;
+
+	(void)state;
+	write_file(path, "a", 1, 0644);
+	assert_stat(src, path, 1, true);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	assert_true(source_stat(src, path, false, &st, NULL)); /* another question */
+	assert_true(st.modified_ns == INT64_C(1700000000123000000));
+	assert_int_equal(st.newer, 0);
+	assert_false(st.have_content);
+	assert_int_equal(truncate(path, SOURCE_MAX_CONTENT + 1), 0);
+	assert_stat(src, path, 1, true); /* as it was in this look */
+	source_forget(src);
+	assert_stat(src, path, SOURCE_MAX_CONTENT + 1, false);
+	assert_true(source_stat(src, path, false, &st, NULL));
+	assert_int_equal(st.newer, 0); /* this program has only just begun */
+	times[1].tv_sec = time(NULL) + 100;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	source_forget(src);
+	assert_true(source_stat(src, path, false, &st, NULL));
+	assert_int_equal(st.newer, 1);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	source_forget(src);
+	assert_stat(src, path, -1, false);
+	assert_stat(src, folder, -1, false);
+	assert_stat(src, "<string>", -1, false);
+	assert_stat(src, "", -1, false);
+	unlink(path);
+	source_close(src);
+}
+
+static void test_stat_of_mapped(void **state)
+{
+	struct source *src = open_live(getpid());
+	char exe[4096] = "";
+	struct source_file file;
+	struct source_stat st;
+	struct stat real;
+
+	(void)state;
+	assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
+	assert_int_equal(stat(exe, &real), 0);
+	file = mapping_of(exe);
+	assert_true(source_mapped_stat(src, &file, &st, NULL));
+	assert_int_equal(st.size, real.st_size);
+	assert_int_equal(st.modified_ns / 1000000000, real.st_mtim.tv_sec);
+	file.deleted = true;
+	assert_false(source_mapped_stat(src, &file, &st, NULL));
+	file.deleted = false;
+	file.inode++; /* its name leads to another file */
+	assert_false(source_mapped_stat(src, &file, &st, NULL));
+	file.path = "not/absolute";
+	assert_false(source_mapped_stat(src, &file, &st, NULL));
+	source_close(src);
+}
+
+/* What the target may not see is not there; what it may see and not read has no content. */
+static void test_stat_of_others(void **state)
+{
+	struct source *src;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	write_file(in_folder("open.py"), "a", 1, 0644);
+	write_file(in_folder("secret.py"), "a", 1, 0600);
+	assert_int_equal(mkdir(in_folder("closed"), 0700), 0);
+	write_file(in_folder("closed/a.py"), "a", 1, 0644);
+	pid = start(become_nobody);
+	src = open_live(pid);
+	assert_stat(src, in_folder("open.py"), 1, true);
+	assert_stat(src, in_folder("secret.py"), 1, false);
+	assert_stat(src, in_folder("closed/a.py"), -1, false);
+	assert_int_equal(geteuid(), 0);
+	source_close(src);
+	stop(pid);
+	unlink(in_folder("open.py"));
+	unlink(in_folder("secret.py"));
+	unlink(in_folder("closed/a.py"));
+	rmdir(in_folder("closed"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +539,9 @@ int main(void)
 		cmocka_unit_test(test_relative_paths),
 		cmocka_unit_test(test_links_out_of_the_root),
 		cmocka_unit_test(test_files_of_others),
+		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_stat_of_mapped),
+		cmocka_unit_test(test_stat_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -255,7 +255,7 @@ static void check_process(const json_t *root)
 	assert_keys(get(root, "tool"), "version looks window_s read_s bytes_read system_calls "
 				       "paused_us freeze retries consistency redacted");
 	assert_keys(get(root, "process"), "pid ns_pid command started uid executable container "
-					  "cgroup threads children python");
+					  "cgroup threads children python modules");
 	assert_keys(get(get(root, "process"), "python"), "version free_threaded debug layout");
 }
 
@@ -279,7 +279,8 @@ static void check_loop(const json_t *loop)
 		assert_keys(get(loop, "executor"), "max threads idle queued");
 	if (!json_is_null(get(loop, "who")))
 		assert_keys(get(loop, "who"), "function qualname file line source task column "
-					      "end_line end_column source_newer");
+					      "end_line end_column source_newer file_modified "
+					      "file_bytes file_content");
 	if (!json_is_null(get(loop, "what")))
 		assert_keys(get(loop, "what"),
 			    "library title rule leaf system_call on_cpu_ratio fd peer path "

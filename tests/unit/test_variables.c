@@ -211,13 +211,84 @@ static void json_has_them(void **state)
 
 /* ---- redaction ------------------------------------------------------------------------------- */
 
+static void add_modules(struct world *w)
+{
+	static struct snap_library libraries[] = {
+		{.path = "/srv/own.so"}, {.path = "/usr/lib/libssl.so.3", .build_id = "abcd"}};
+	static struct snap_file files[] = {
+		{.path = "/srv/app/pricing.py",
+		 .own = true,
+		 .have_stat = true,
+		 .stat = {.size = 5, .have_content = true, .content = 0xc0ffee00}}};
+	static struct snap_import imports[] = {{"secretmod", NULL}};
+
+	w->s.modules = (struct snap_modules){.have_libraries = true,
+					     .have_files = true,
+					     .have_imports = true,
+					     .libraries = libraries,
+					     .files = files,
+					     .imports = imports,
+					     .n_libraries = 2,
+					     .n_files = 1,
+					     .n_imports = 1,
+					     .libraries_total = 2,
+					     .files_total = 1,
+					     .imports_total = 1};
+	w->detail.have_file = true;
+	w->detail.file = files[0].stat;
+}
+
+static const json_t *at(const json_t *object, const char *key)
+{
+	return json_is_array(object) ? json_array_get(object, (size_t)atoi(key))
+				     : json_object_get(object, key);
+}
+
+static void json_has_modules(void **state)
+{
+	struct world w;
+	const json_t *modules, *file;
+	json_t *root;
+
+	(void)state;
+	make_blocked(&w);
+	root = json_of(&w);
+	assert_true(json_is_null(at(at(root, "process"), "modules"))); /* they were not asked */
+	assert_true(json_is_null(at(at(at(at(root, "loops"), "0"), "who"), "file_bytes")));
+	json_decref(root);
+	add_modules(&w);
+	root = json_of(&w);
+	modules = at(at(root, "process"), "modules");
+	assert_int_equal(json_integer_value(at(at(modules, "libraries"), "total")), 2);
+	file = at(at(at(modules, "libraries"), "list"), "1");
+	assert_string_equal(json_string_value(at(file, "build_id")), "abcd");
+	assert_true(json_is_null(at(file, "modified")) && json_is_null(at(file, "bytes")));
+	assert_true(json_is_false(at(file, "deleted")));
+	file = at(at(at(modules, "files"), "list"), "0");
+	assert_string_equal(json_string_value(at(file, "content")), "00000000c0ffee00");
+	assert_int_equal(json_integer_value(at(file, "bytes")), 5);
+	assert_true(json_is_true(at(file, "own")) && json_is_false(at(file, "newer")));
+	assert_true(json_is_null(at(at(at(modules, "imports"), "list"), "secretmod")));
+	file = at(at(at(root, "loops"), "0"), "who");
+	assert_string_equal(json_string_value(at(file, "file_content")), "00000000c0ffee00");
+	w.s.modules.have_libraries = w.s.modules.have_imports = false; /* as a recording goes on */
+	json_decref(root);
+	root = json_of(&w);
+	modules = at(at(root, "process"), "modules");
+	assert_true(json_is_null(at(modules, "libraries")) && json_is_null(at(modules, "imports")));
+	assert_true(json_is_object(at(modules, "files")));
+	json_decref(root);
+	world_deinit(&w);
+}
+
 /* Everything that is taken out is there before, and nowhere after; the verdict is the same. */
 static void redaction(void **state)
 {
 	static const char *const secrets[] = {
-		"app.py",	"8080",	    "10.0.3.17", "conn-1",   "handle-quote",
-		"r = requests", "/s/sock",  "/s/other",	 "holder-x", "tracer-x",
-		"the-worker",	"10.9.9.9", "/s/open",	 "python3 ", "log-writer"};
+		"app.py",	"8080",	     "10.0.3.17",	"conn-1",   "handle-quote",
+		"r = requests", "/s/sock",   "/s/other",	"holder-x", "tracer-x",
+		"the-worker",	"10.9.9.9",  "/s/open",		"python3 ", "log-writer",
+		"/srv/own.so",	"secretmod", "00000000c0ffee00"};
 	struct render_options options = {
 		.width = 100, .threshold_s = 0.1, .tasks = RENDER_TASKS_ALL, .verbose = true};
 	struct verdict before;
@@ -239,6 +310,7 @@ static void redaction(void **state)
 	w.loop.blocked.fds[1] = (struct snap_wait_fd){.fd = 7, .path = "/s/other"};
 	w.loop.blocked.path = "/s/open";
 	w.loop.blocked.command = "holder-x";
+	add_modules(&w);
 	snapshot_redact(&w.s);
 	world_deinit(&w);
 	world_judge(&w);
@@ -252,6 +324,8 @@ static void redaction(void **state)
 	assert_has(text, "\npython3.12 (CPython 3.12.1, asyncio, thread MainThread/4242)\n", true);
 	assert_has(text, "(left out), ESTABLISHED, nothing received", true);
 	assert_has(text, "\ntask 0x7f0000010100  pending", true);
+	assert_has(json, "{\"total\": 2, \"list\": [{\"path\": \"/usr/lib/libssl.so.3\"", true);
+	assert_has(json, "\"imports\": null", true);
 	assert_true(json_is_true(json_object_get(json_object_get(root, "tool"), "redacted")));
 	assert_int_equal(before.id, w.d->loops[0].id);
 	assert_string_equal(before.kind, w.d->loops[0].kind);
@@ -267,7 +341,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(marks),	 cmocka_unit_test(text_has_them),
 		cmocka_unit_test(tree_has_them), cmocka_unit_test(newer_file),
-		cmocka_unit_test(json_has_them), cmocka_unit_test(redaction),
+		cmocka_unit_test(json_has_them), cmocka_unit_test(json_has_modules),
+		cmocka_unit_test(redaction),
 	};
 
 	return cmocka_run_group_tests_name("variables", tests, NULL, NULL);
