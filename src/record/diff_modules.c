@@ -13,6 +13,7 @@
 #include "stallscope/cleanup.h"
 #include "stallscope/render.h"
 
+#define TOLD_S	 0.05 /* the start of a process is known to some ticks of the kernel, 10 ms each */
 #define ID_SHOWN 8
 
 typedef const struct history_module *module;
@@ -54,6 +55,10 @@ static void add_distance(struct strbuf *out, module m)
 
 	if (isnan(s))
 		return;
+	if (fabs(s) < TOLD_S) {
+		strbuf_addstr(out, ", about when it started");
+		return;
+	}
 	report_seconds(fabs(s), text, sizeof(text));
 	strbuf_addf(out, ", %s %s the start", text, s < 0 ? "after" : "before");
 }
