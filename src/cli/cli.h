@@ -115,6 +115,10 @@ bool output_open(const char *path, struct output *ret, struct error *err);
 bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
 void output_abandon(struct output *out);		   /* nothing appears at the path */
 
+/* Columns of text: what COLUMNS says, or the terminal that fd is; 80 anywhere else. */
+size_t output_width(int fd);
+size_t text_width(const struct options *o); /* of what write_text() writes */
+
 /* The text to where the options want it; the exit status. */
 int write_text(const struct options *o, const struct strbuf *text);
 

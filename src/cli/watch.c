@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "stallscope/cleanup.h"
 #include "stallscope/culprits.h"
 #include "stallscope/log.h"
+#include "stallscope/utf8.h"
 #include "watch.h"
 
 #define SLACK_NS     (WATCH_MS / 5)	/* looks that are due so soon are taken along */
@@ -58,8 +60,25 @@ uint64_t watch_cpu(void)
 	return (uint64_t)ts.tv_sec * WATCH_SECOND + (uint64_t)ts.tv_nsec;
 }
 
+/* A line is one line, for grep(1); on a terminal it is broken between words. */
+static void lay_out(struct watch *w)
+{
+	struct strbuf out = STRBUF_INIT;
+	bool is_terminal = isatty(w->file.fd);
+
+	strbuf_setlen(&w->line, w->line.len - 1); /* the newline */
+	if (w->o.ascii)
+		utf8_to_ascii(&w->line);
+	utf8_add_wrapped(&out, w->line.data, is_terminal ? output_width(w->file.fd) : SIZE_MAX, 2);
+	strbuf_addch(&out, '\n');
+	strbuf_deinit(&w->line);
+	w->line = out;
+}
+
 void watch_flush(struct watch *w)
 {
+	if (watch_is_text(w) && w->line.len)
+		lay_out(w);
 	if (!w->failed && !line_file_write(&w->file, w->line.data, w->line.len, &w->err))
 		w->failed = true;
 	strbuf_reset(&w->line);

@@ -144,8 +144,8 @@ const char *report_what(struct arena *arena, const struct holder *x)
 static void holders(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Holders, those with the most held time first",
-				     ">share|>held|>count|>p50|>p95|>max|who|in what|"
-				     "fingerprint|>hosts");
+				     ">share|>held|>count|>p50|>p95|>max|+/who|+in what|"
+				     "+fingerprint|>hosts");
 	cleanup_free uint32_t *rank = history_rank(h);
 	double all = history_held(h);
 
@@ -197,7 +197,7 @@ const char *report_whose(struct arena *arena, const struct history_loop *l)
 static void stalls(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Stalls, the longest first",
-				     "began (UTC)|>held|>at most|whose|who|in what");
+				     "began (UTC)|>held|>at most|/whose|+who|+in what");
 	cleanup_free uint32_t *order = report_longest(h);
 	char when[40];
 
@@ -231,7 +231,7 @@ static void lag_row(struct page *p, struct table *t, const char *whose, const st
 static void lag(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Lag of the loops, over all looks",
-				     "whose|>looks|>p50|>p90|>p99|>p99.9|>max");
+				     "/whose|>looks|>p50|>p90|>p99|>p99.9|>max");
 	struct sketch all = history_lag(h);
 
 	if (all.count && h->n_loops > 1)
@@ -255,8 +255,8 @@ static void number(struct page *p, struct table *t, int64_t n) /* negative: unkn
 static void loops(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Loops",
-				     "whose|now|>looks|>unhealthy|>stalls|>held|>tasks at first|"
-				     ">now|>most|command");
+				     "/whose|+verdict|>looks|>unhealthy|>stalls|>held|"
+				     ">tasks at first|>now|>most|+/command");
 
 	for (size_t i = 0; i < rows_of(o, h->n_loops); i++) {
 		const struct history_loop *l = &h->loops[i];
@@ -303,7 +303,8 @@ uint32_t *report_groups(const struct history *h)
 static void groups(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Tasks by await place, at the last full snapshot",
-				     ">tasks|>at first|>most|>oldest|waits on|who|where|whose");
+				     ">tasks|>at first|>most|>oldest|waits on|+who|+/where|"
+				     "+/whose");
 	cleanup_free uint32_t *order = report_groups(h);
 
 	for (size_t i = 0; i < rows_of(o, h->n_groups); i++) {
@@ -337,7 +338,7 @@ void report_text(const struct history *h, const struct report_options *o, struct
 	struct page p;
 
 	report_page(h, o, &p);
-	page_text(&p, o->ascii, out);
+	page_text(&p, o->width, o->ascii, out);
 	page_deinit(&p);
 }
 

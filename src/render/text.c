@@ -15,26 +15,6 @@
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
-/* For a terminal that shows nothing else: other characters as their numbers. */
-static void to_ascii(struct strbuf *line)
-{
-	struct strbuf out = STRBUF_INIT;
-	size_t i = 0;
-	uint32_t cp;
-
-	while (i < line->len) {
-		i += utf8_decode(line->data + i, line->len - i, &cp);
-		if (cp < 0x80)
-			strbuf_addch(&out, (char)cp);
-		else if (cp == 0x2026) /* the mark of a cut */
-			strbuf_addch(&out, '~');
-		else
-			strbuf_addf(&out, cp > 0xffff ? "\\U%08x" : "\\u%04x", cp);
-	}
-	strbuf_deinit(line);
-	*line = out;
-}
-
 #define LABEL_COLS 13u /* "  executor   ": where the text of a line with a label begins */
 
 /* A label at the begin of a line that was composed whole. */
@@ -75,7 +55,7 @@ void text_end_line(struct text *t)
 		return;
 	}
 	if (t->o->ascii)
-		to_ascii(&t->line);
+		utf8_to_ascii(&t->line);
 	utf8_add_cut(t->out, t->line.data, t->o->width, false, t->o->ascii);
 	while (t->out->len && t->out->data[t->out->len - 1] == ' ')
 		strbuf_setlen(t->out, t->out->len - 1);

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`watch`: stalls are caught while they last, with the right one to blame; processes come and go."""
 import contextlib
+import fcntl
 import json
 import os
 import re
+import pty
 import signal
 import stat
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -247,6 +251,21 @@ def test_the_longer_part_of_a_stall_is_blamed(tmp_path):
         assert watch.end() == 0
     stalls = [e for e in map(json.loads, (tmp_path / "out").read_text().splitlines()) if e["type"] == "stall"]
     assert [e["who"]["function"] for e in stalls if e["held_s"] > 0.5] == ["go_on"] * 3
+
+
+def test_lines_are_broken_on_a_terminal_only(program):
+    """One line for each stall where it is to be found again; words that stay whole where it is read."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    command = [PROGRAM, "watch", "--", sys.executable, program, "1", "0.3", "0"]
+    with os.fdopen(master, "rb", buffering=0) as screen:
+        with os.fdopen(slave, "wb") as terminal:
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, timeout=30, check=True, env=dict(os.environ))
+            shown = screen.read(100000).decode().splitlines()
+    piped = run(*command[1:]).stderr
+    assert len(piped.splitlines()) == 2 and len(piped.splitlines()[0]) > 80
+    assert len(shown) > 3 and max(map(len, shown)) <= 60
+    assert " ".join(" ".join(shown).split()).count("STALLED blocked.sleep") == 1 and shown[1].startswith("  ")
 
 
 def test_native_and_redact(tmp_path, program):
