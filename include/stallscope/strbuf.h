@@ -36,6 +36,9 @@ void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 void strbuf_setlen(struct strbuf *sb, size_t len); /* len <= current len + room */
 
+/* The word that goes with a number: PLURAL(n, "task", "tasks"). */
+#define PLURAL(n, one, many) ((n) == 1 ? (one) : (many))
+
 /* True when text ends with tail. */
 bool str_ends_with(const char *text, const char *tail);
 

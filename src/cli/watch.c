@@ -274,21 +274,21 @@ static void summarise(struct watch *w, double seconds, const struct event_clock 
 	format_duration(gap, sizeof(gap), w->bye.longest_gap_ns);
 	if (w->o.quiet || !w->greeted)
 		return;
-	strbuf_addf(&w->line, "%" PRIu64 " stall%s in %.0f s", w->bye.stalls,
-		    w->bye.stalls == 1 ? "" : "s", seconds);
+	strbuf_addf(&w->line, "%" PRIu64 " %s in %.0f s", w->bye.stalls,
+		    PLURAL(w->bye.stalls, "stall", "stalls"), seconds);
 	if (w->bye.stalls)
 		strbuf_addf(&w->line, ", the longest %s", longest);
 	if (w->bye.short_holds)
-		strbuf_addf(&w->line, "; %" PRIu64 " shorter holds of 10 ms and more",
-			    w->bye.short_holds);
+		strbuf_addf(&w->line, "; %" PRIu64 " shorter %s of 10 ms and more",
+			    w->bye.short_holds, PLURAL(w->bye.short_holds, "hold", "holds"));
 	if (w->bye.choppy)
-		strbuf_addf(&w->line, "; CHOPPY %" PRIu64 " time%s", w->bye.choppy,
-			    w->bye.choppy == 1 ? "" : "s");
+		strbuf_addf(&w->line, "; CHOPPY %" PRIu64 " %s", w->bye.choppy,
+			    PLURAL(w->bye.choppy, "time", "times"));
 	if (w->bye.maybe)
-		strbuf_addf(&w->line, "; %" PRIu64 " may have been stalls, too late to tell",
-			    w->bye.maybe);
-	strbuf_addf(&w->line, "; %" PRIu64 " looks, %" PRIu64 " missed, at most %s apart\n",
-		    w->bye.looks, w->bye.missed, gap);
+		strbuf_addf(&w->line, "; %" PRIu64 " may have been %s, too late to tell",
+			    w->bye.maybe, PLURAL(w->bye.maybe, "a stall", "stalls"));
+	strbuf_addf(&w->line, "; %" PRIu64 " %s, %" PRIu64 " missed, at most %s apart\n",
+		    w->bye.looks, PLURAL(w->bye.looks, "look", "looks"), w->bye.missed, gap);
 	watch_flush(w);
 }
 

@@ -91,11 +91,12 @@ static void held_line(const struct history *h, struct page *p)
 	if (!count)
 		page_line(p, "No loop was seen to be held for the threshold.");
 	else if (observed >= held)
-		page_line(p, "Held for %s in %llu stalls: %.1f %% of the time.", duration(p, held),
-			  (unsigned long long)count, held / observed * 100);
+		page_line(p, "Held for %s in %llu %s: %.1f %% of the time.", duration(p, held),
+			  (unsigned long long)count, PLURAL(count, "stall", "stalls"),
+			  held / observed * 100);
 	else
-		page_line(p, "Held for %s in %llu stalls.", duration(p, held),
-			  (unsigned long long)count);
+		page_line(p, "Held for %s in %llu %s.", duration(p, held),
+			  (unsigned long long)count, PLURAL(count, "stall", "stalls"));
 }
 
 static void summary(const struct history *h, struct page *p)
@@ -106,9 +107,9 @@ static void summary(const struct history *h, struct page *p)
 	span(h, &first, &last);
 	report_time(first, from, sizeof(from));
 	report_time(last, to, sizeof(to));
-	page_line(p, "stallscope: report of %zu file%s, %zu host%s, %zu loop%s", h->n_files,
-		  h->n_files == 1 ? "" : "s", hosts(h), hosts(h) == 1 ? "" : "s", h->n_loops,
-		  h->n_loops == 1 ? "" : "s");
+	page_line(p, "stallscope: report of %zu %s, %zu %s, %zu %s", h->n_files,
+		  PLURAL(h->n_files, "file", "files"), hosts(h), PLURAL(hosts(h), "host", "hosts"),
+		  h->n_loops, PLURAL(h->n_loops, "loop", "loops"));
 	page_line(p, "From %s to %s UTC, looked at for %s.", from, to,
 		  duration(p, history_observed(h)));
 	held_line(h, p);
@@ -116,18 +117,21 @@ static void summary(const struct history *h, struct page *p)
 		const struct history_file *f = &h->files[i];
 
 		if (f->read < f->lines)
-			page_line(p, "%s: %llu of %llu lines read; line %llu: %s", f->path,
+			page_line(p, "%s: %llu of %llu %s read; line %llu: %s", f->path,
 				  (unsigned long long)f->read, (unsigned long long)f->lines,
+				  PLURAL(f->lines, "line", "lines"),
 				  (unsigned long long)f->first_bad, f->why);
 		else if (f->recording && !f->bye)
 			page_line(p, "%s: was cut off, its last line is missing", f->path);
 		if (f->missed)
-			page_line(p, "%s: %llu looks could not be taken in time", f->path,
-				  (unsigned long long)f->missed);
+			page_line(p, "%s: %llu %s could not be taken in time", f->path,
+				  (unsigned long long)f->missed,
+				  PLURAL(f->missed, "look", "looks"));
 	}
 	if (h->left_out)
-		page_line(p, "%llu things were left out: there is more than is kept",
-			  (unsigned long long)h->left_out);
+		page_line(p, "%llu %s left out: there is more than is kept",
+			  (unsigned long long)h->left_out,
+			  PLURAL(h->left_out, "thing was", "things were"));
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */

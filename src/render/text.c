@@ -230,7 +230,8 @@ static void stack_text(struct text *t, const struct snap_stack *stack, const str
 		uint32_t at = stack->n - 1 - i; /* newest last */
 
 		if (!t->o->verbose && stack->n > FRAMES_SHOWN && i == head) {
-			TEXT_LINE(t, "  ... %u frames (-v shows them)", stack->n - FRAMES_SHOWN);
+			TEXT_LINE(t, "  ... %u %s (-v shows them)", stack->n - FRAMES_SHOWN,
+				  PLURAL(stack->n - FRAMES_SHOWN, "frame", "frames"));
 			i += stack->n - FRAMES_SHOWN - 1;
 			continue;
 		}
@@ -425,8 +426,8 @@ static void problems_text(struct text *t)
 	moved_text(t);
 	if (t->s->variables_left) {
 		TEXT_LINE(t, "%s", "");
-		TEXT_LINE(t, "Variables of %zu more frames are not shown: they are too many.",
-			  t->s->variables_left);
+		TEXT_LINE(t, "Variables of %zu more %s are not shown: they are too many.",
+			  t->s->variables_left, PLURAL(t->s->variables_left, "frame", "frames"));
 	}
 	if (!t->s->n_problems)
 		return;
@@ -453,10 +454,9 @@ static void freeze_text(struct text *t)
 		strbuf_addstr(&line, "did not pause the process");
 	if (f->stopped)
 		strbuf_addf(&line,
-			    "%s; %" PRIu32 " Python thread%s stood while %" PRIu64
-			    " KiB were copied",
+			    "%s; %" PRIu32 " Python %s stood while %" PRIu64 " KiB were copied",
 			    f->rounds > 1 ? " in several stops" : "", f->threads,
-			    f->threads == 1 ? "" : "s", f->pages * SOURCE_PAGE / 1024);
+			    PLURAL(f->threads, "thread", "threads"), f->pages * SOURCE_PAGE / 1024);
 	if (f->late_pages)
 		strbuf_addf(&line, ", %" PRIu64 " KiB were read later",
 			    f->late_pages * SOURCE_PAGE / 1024);

@@ -329,18 +329,21 @@ static void tasks_line(struct head *h, const struct tui_state *s, uint32_t loop)
 	strbuf_addf(&line, "%u: ", l->tasks);
 	if (tui_picture(s)->brief)
 		strbuf_addf(&line, "of those that were read ");
-	strbuf_addf(&line, "%u wait", n[SNAP_TASK_PENDING]);
+	strbuf_addf(&line, "%u %s", n[SNAP_TASK_PENDING],
+		    PLURAL(n[SNAP_TASK_PENDING], "waits", "wait"));
 	if (n[SNAP_TASK_READY])
 		strbuf_addf(&line, ", %u ready", n[SNAP_TASK_READY]);
 	if (n[SNAP_TASK_RUNNING])
-		strbuf_addf(&line, ", %u runs", n[SNAP_TASK_RUNNING]);
+		strbuf_addf(&line, ", %u %s", n[SNAP_TASK_RUNNING],
+			    PLURAL(n[SNAP_TASK_RUNNING], "runs", "run"));
 	if (n[SNAP_TASK_CANCELLING])
 		strbuf_addf(&line, ", %u cancelling", n[SNAP_TASK_CANCELLING]);
 	if (l->growth.have_growth)
 		strbuf_addf(&line, "; growth %+.1f/s", l->growth.growth_per_s);
 	if (l->info.have_executor)
-		strbuf_addf(&line, "; executor %lld/%lld threads, %lld queued",
+		strbuf_addf(&line, "; executor %lld/%lld %s, %lld queued",
 			    (long long)l->info.executor_threads, (long long)l->info.executor_max,
+			    PLURAL(l->info.executor_max, "thread", "threads"),
 			    (long long)l->info.executor_queued);
 	head_add(h, STYLE_PLAIN, "tasks", line.data);
 }
@@ -496,7 +499,8 @@ static void add_state(struct strbuf *out, const struct tui_state *s, const struc
 	else if (s->paused)
 		strbuf_addf(out, "PAUSED %s ago", text.data);
 	else if (w->shown->brief)
-		strbuf_addf(out, "live, %zu tasks read (r: all)", w->shown->snap.n_tasks);
+		strbuf_addf(out, "live, %zu %s read (r: all)", w->shown->snap.n_tasks,
+			    PLURAL(w->shown->snap.n_tasks, "task", "tasks"));
 	else if (age > fresh_ns)
 		strbuf_addf(out, "live, tasks %s old", text.data);
 	else

@@ -133,7 +133,7 @@ static void resource(struct detail *d, const struct snap_resource *r)
 	if (r->value >= 0)
 		strbuf_addf(&line, ", value %" PRId64, r->value);
 	if (r->size >= 0)
-		strbuf_addf(&line, ", %" PRId64 " items", r->size);
+		strbuf_addf(&line, ", %" PRId64 " %s", r->size, PLURAL(r->size, "item", "items"));
 	if (r->maxsize > 0)
 		strbuf_addf(&line, " of %" PRId64, r->maxsize);
 	list_add_text(d->list, STYLE_PLAIN, "%s", line.data);

@@ -322,7 +322,7 @@ def test_growing(text):
 @row("Queues and back-pressure", "loops.wait_queue_put")
 def test_queues(text):
     there(text, r"WAITING wait\.queue\.put", r"where asyncio\.Queue\.put on a full queue",
-          r"resource Queue at 0x[0-9a-f]+: 299 wait, 1 of 1 items")
+          r"resource Queue at 0x[0-9a-f]+: 299 wait, 1 of 1 item")
 
 
 @row("Tasks that nobody owns", "loops.growing")

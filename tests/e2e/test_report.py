@@ -96,6 +96,13 @@ def test_columns(tmp_path):
     assert max(map(len, text.splitlines()[1:])) <= 80
 
 
+def test_one_is_not_many(tmp_path):
+    file = rec.write(tmp_path / "r", rec.hello(), rec.light(0), rec.stall(1, 0.5), rec.light(2), "{", rec.bye(3, missed=1))
+    text = words(file)
+    assert "in 1 stall: 25.0 % of the time." in text and "1 look could not be taken in time" in text
+    assert "5 of 6 lines read" in text and not re.search(r"(?<![\d.])1 (stalls|looks|files|hosts|loops|things)\b", text)
+
+
 class Page(html.parser.HTMLParser):
     """Each tag is closed by its own, and nothing is asked for from elsewhere."""
     VOID = {"meta", "br", "link", "img"}

@@ -144,6 +144,14 @@ static void distances(void **state)
 	assert_int_equal(str_distance(text, text + 1), 1);
 }
 
+static void test_plural(void **state)
+{
+	(void)state;
+	assert_string_equal(PLURAL(0u, "task", "tasks"), "tasks");
+	assert_string_equal(PLURAL(1u, "task", "tasks"), "task");
+	assert_string_equal(PLURAL(INT64_C(2), "task", "tasks"), "tasks");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_nul_bytes), cmocka_unit_test(test_printf),
 		cmocka_unit_test(test_room),	  cmocka_unit_test(test_cleanup),
 		cmocka_unit_test(test_ends_with), cmocka_unit_test(distances),
+		cmocka_unit_test(test_plural),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
