@@ -43,8 +43,9 @@ void strbuf_setlen(struct strbuf *sb, size_t len); /* len <= current len + room 
 bool str_ends_with(const char *text, const char *tail);
 
 /*
- * How many letters have to be put in, taken out or changed to make b of a, the case of ASCII aside;
- * for longer texts than STR_DISTANCE_MAX bytes the length of the longer one.
+ * How many letters have to be put in, taken out, changed, or exchanged with the next one, to make b
+ * of a, the case of ASCII aside; for longer texts than STR_DISTANCE_MAX bytes the length of the
+ * longer one.
  */
 #define STR_DISTANCE_MAX 63u
 size_t str_distance(const char *a, const char *b);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "config.h"
@@ -185,6 +186,60 @@ __attribute__((format(printf, 1, 2))) static int usage_error(const char *fmt, ..
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputs("\n  try: stallscope --help\n", stderr);
+	return 2;
+}
+
+/* ---- words that are misspelled ----------------------------------------------------------------
+ */
+
+/* What was likely meant, of names that are considered one after the other. */
+struct meant {
+	const char *word, *name; /* NULL: none is near */
+	size_t distance;
+};
+
+static void consider(struct meant *m, const char *name)
+{
+	size_t distance = str_distance(m->word, name);
+
+	if (distance > (strlen(name) < 4 ? 1 : 2) || (m->name && distance >= m->distance))
+		return;
+	m->name = name;
+	m->distance = distance;
+}
+
+/* A word that is near to a command, and neither a process nor a file: the status is then set. */
+static bool is_misspelled(const char *word, int *status)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	struct meant m = {.word = word};
+
+	if (source_names_process(word) || !access(word, F_OK))
+		return false;
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		consider(&m, commands[i].name);
+	if (!m.name)
+		return false;
+	utf8_add_safe(&safe, word, strlen(word), VALUE_CHARS);
+	*status = usage_error("there is no command '%s': did you mean '%s'?", safe.data, m.name);
+	return true;
+}
+
+static int unknown_option(const char *given, unsigned allowed)
+{
+	char word[STR_DISTANCE_MAX + 1];
+	struct meant m = {.word = word};
+
+	if (given && !strncmp(given, "--", 2)) {
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(given + 2, "="), given + 2);
+		for (size_t i = 0; i < OPT_COUNT; i++)
+			if (rows[i].commands & allowed)
+				consider(&m, rows[i].name);
+	}
+	if (m.name && m.distance)
+		fprintf(stderr, "  did you mean --%s?\n", m.name);
+	else
+		fputs("  try: stallscope --help\n", stderr);
 	return 2;
 }
 
@@ -471,7 +526,7 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 		enum option_id id;
 
 		if (code == '?') {
-			fputs("  try: stallscope --help\n", stderr);
+			*status = unknown_option(argv[optind - 1], allowed);
 			return false;
 		}
 		id = id_of(code);
@@ -617,6 +672,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		argv[1] = argv[0];
 		argv++;
 		argc--;
+	} else if (word && is_misspelled(word, status)) {
+		return false;
 	} else {
 		o.live = true;
 	}

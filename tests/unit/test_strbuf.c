@@ -130,7 +130,9 @@ static void distances(void **state)
 		{"IO.db", "io.DB", 0},
 		{"io.htp", "io.http", 1},
 		{"kitten", "sitting", 3},
-		{"ab", "ba", 2},
+		{"ab", "ba", 1},
+		{"dmup", "dump", 1},
+		{"wacht", "watch", 2},
 	};
 	char text[100];
 
