@@ -308,6 +308,27 @@ def test_workers(tmp_path):
         watch.end(signal.SIGINT)
 
 
+def test_what_has_no_loop_is_said_to_be_awaited(tmp_path):
+    """A shell or a supervisor above workers, and a program without a loop: once each, and not with -q."""
+    script = "%s -c 'import asyncio; asyncio.run(asyncio.sleep(60))' & echo $!; wait" % sys.executable
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as shell, \
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as idle:
+        worker = int(shell.stdout.readline())
+        expected = {("--children", shell.pid): "process %d does not run Python: only its children" % shell.pid,
+                    ("--children", idle.pid): "process %d runs no event loop: only its children" % idle.pid,
+                    (idle.pid,): "process %d runs no event loop: waiting until it does" % idle.pid,
+                    ("-q", idle.pid): None, (worker,): None}
+        try:
+            watches = [(subprocess.Popen([PROGRAM, "watch", "--for", "3s", *map(str, args)], stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.PIPE, text=True), says) for args, says in expected.items()]
+            for watch, says in watches:
+                assert watch.communicate(timeout=30)[1].count("loop" if says is None else says) == (says is not None)
+        finally:
+            os.kill(worker, signal.SIGKILL)
+            shell.kill()
+            idle.kill()
+
+
 def test_all(tmp_path):
     with Target(ORDINARY, "mover.py", "ends") as target, Watch(tmp_path, "--all") as watch:
         watch.greeted(target.pid)
