@@ -223,7 +223,8 @@ static const struct explanation table[] = {
 	 "The looks find the loop in select, or in turns that are younger than the threshold. "
 	 "One hold that was longer is told, with certainty medium.",
 	 "Look at what tasks wait for (the table of groups), at the peers, and at other "
-	 "processes of the service.",
+	 "processes of the service. It says nothing of the time before the looks: stallscope "
+	 "watch waits for stalls that come and go.",
 	 ""},
 	{EXPLAIN_VERDICT, "STOPPED", "", "the process is stopped by a signal",
 	 "The process got SIGSTOP or SIGTSTP, and no thread of it runs.",

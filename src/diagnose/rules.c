@@ -73,7 +73,8 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 
 	set_verdict(v, VERDICT_HEALTHY, f->looks > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM, "");
 	v->title = "the loop is healthy";
-	v->advice = "the loop is not the problem: see what the tasks wait on";
+	v->advice = "the loop is not the problem now: see what the tasks wait on; for what comes "
+		    "and goes: stallscope watch PID";
 	if (f->episodes) {
 		set_verdict(v, VERDICT_HEALTHY, CONFIDENCE_MEDIUM, "");
 		v->title = "the loop turns, but was held once while we looked";

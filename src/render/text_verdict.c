@@ -330,14 +330,29 @@ static void waiting_text(struct text *t, const struct snap_loop *l, const struct
 			  PLURAL(l->info.executor_queued, "job", "jobs"));
 }
 
+/* What was not looked at may have been otherwise. */
+static void add_covered(struct text *t)
+{
+	char window[32];
+
+	if (t->d->n_looks < 2 || t->d->window_s <= 0)
+		strbuf_addstr(&t->line, " at this one look");
+	else
+		strbuf_addf(&t->line, " in the %s looked at",
+			    duration(window, aio_ns(t->d->window_s)));
+}
+
 static void healthy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	char lag[32], next[32];
 	double left;
 
-	TEXT_LINE(t, "The event loop %s (lag %s). %u %s.",
-		  v->episodes ? "turns, but was held once while we looked" : "is healthy",
-		  duration(lag, v->lag_ns), l->tasks, PLURAL(l->tasks, "task", "tasks"));
+	strbuf_addf(&t->line, "The event loop %s (lag %s)",
+		    v->episodes ? "turns, but was held once while we looked" : "is healthy",
+		    duration(lag, v->lag_ns));
+	if (!v->episodes)
+		add_covered(t);
+	TEXT_LINE(t, ". %u %s.", l->tasks, PLURAL(l->tasks, "task", "tasks"));
 	if (l->phase != SNAP_SELECT || t->s->threads[l->thread].waits_for_gil)
 		return;
 	strbuf_addstr(&t->line, "  loop       waits in select");

@@ -361,11 +361,11 @@ static void advice(struct head *h, const struct tui_state *s, const struct verdi
 	if (s->advice)
 		most = 8;
 
-	if (v->advice[0])
-		head_add_wrapped(s, h, STYLE_PLAIN, "do this", v->advice, most);
-	else if (v->id == VERDICT_HEALTHY)
+	if (v->id == VERDICT_HEALTHY && !v->episodes && !tui_is_over(s)) /* looking goes on here */
 		head_add(h, STYLE_PLAIN, "do this",
-			 "the loop is not the problem; [3]Groups has what tasks wait for");
+			 "no stall: [3] what tasks wait for, [4] stalls seen");
+	else if (v->advice[0])
+		head_add_wrapped(s, h, STYLE_PLAIN, "do this", v->advice, most);
 }
 
 static void held_lines(struct head *h, const struct tui_state *s, const struct report *r,
