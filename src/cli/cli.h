@@ -59,6 +59,7 @@ struct options {
 	bool live; /* no command was named: the live view, where there is a terminal */
 	bool no_mouse;
 	bool dump_only; /* an option was given that only a one-shot answer has */
+	bool look_only; /* ... and a report has not */
 	enum theme theme;
 	int verbose;
 	struct render_label labels[LABELS_MAX];

@@ -389,6 +389,7 @@ static bool set_interval(struct options *o, const char *value)
 static bool take(struct options *o, enum option_id id, char *value)
 {
 	o->dump_only |= !(rows[id].commands & VIEW) || id == OPT_VERBOSE;
+	o->look_only |= !(rows[id].commands & (VIEW | REPORT));
 	switch (id) {
 	case OPT_PID:
 		return isdigit((unsigned char)*value) && add_target(o, value);

@@ -302,6 +302,22 @@ static bool open_output(struct watch *w)
 	return line_file_open(w->o.output ? w->o.output : "-", &w->file, &w->err);
 }
 
+static bool pid_of(const char *target, pid_t *ret, struct error *err)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	long pid = strtol(target, NULL, 10);
+
+	utf8_add_safe(&safe, target, strlen(target), 100);
+	if (!source_names_process(target)) {
+		error_set(err, ERR_USAGE, "watch takes processes, and '%s' is no pid", safe.data);
+		return error_hint(err, "what is in a file is for stallscope report, or dump");
+	}
+	if (pid <= 0 || pid > INT32_MAX)
+		return error_set(err, ERR_NO_PROCESS, "no process with pid %s", safe.data);
+	*ret = (pid_t)pid;
+	return true;
+}
+
 static bool prepare(struct watch *w, int *status)
 {
 	struct error err;
@@ -319,13 +335,11 @@ static bool prepare(struct watch *w, int *status)
 		return false;
 	}
 	for (size_t i = 0; i < w->o.n_targets; i++) {
-		char *end;
-		long pid = strtol(w->o.targets[i], &end, 10);
+		pid_t pid = 0;
 
-		if (!source_names_process(w->o.targets[i]) || pid <= 0 || pid > INT32_MAX)
-			pid = 0;
 		err = (struct error){.code = ERR_OK};
-		if (!watch_add(w, (pid_t)pid, true, &err) && err.code != ERR_OK)
+		if (!pid_of(w->o.targets[i], &pid, &err) ||
+		    (!watch_add(w, pid, true, &err) && err.code != ERR_OK))
 			w->status = report_error(&err);
 	}
 	if (w->command)

@@ -96,6 +96,18 @@ def test_columns(tmp_path):
     assert max(map(len, text.splitlines()[1:])) <= 80
 
 
+def test_without_a_command(two_hosts, tmp_path):
+    """Where there is no terminal, recordings without a command are reported; dump says what they are."""
+    assert run(*two_hosts).stdout == run("report", *two_hosts).stdout
+    assert json.loads(run(*two_hosts, "-f", "json").stdout)["type"] == "report"
+    result = run("dump", two_hosts[0])
+    assert result.returncode == 69 and "a recording is for stallscope report" in result.stderr
+    assert run(two_hosts[0], "--locals").stderr == result.stderr
+    assert "stallscope report FILE" in run("view", two_hosts[0]).stderr
+    (tmp_path / "no").write_text("no recording")
+    assert "is no recording that can be read" in run(tmp_path / "no").stderr
+
+
 def test_one_is_not_many(tmp_path):
     file = rec.write(tmp_path / "r", rec.hello(), rec.light(0), rec.stall(1, 0.5), rec.light(2), "{", rec.bye(3, missed=1))
     text = words(file)

@@ -339,6 +339,8 @@ def test_what_cannot_be_watched():
     assert text(2 ** 22 + 1).returncode == 66
     assert text("--for", "1", 1 if os.getpid() != 1 else 2).returncode in (69, 77)
     assert text().returncode == 2
+    result = text(__file__)
+    assert result.returncode == 2 and "test_watch.py' is no pid" in result.stderr
 
 
 # ---- how it ends --------------------------------------------------------------------------------
