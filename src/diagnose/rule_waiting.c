@@ -155,4 +155,5 @@ void explain_waiting(const struct facts *f, struct verdict *v)
 			     PLURAL(info->executor_queued, "job", "jobs"));
 	add_evidence(v, "looks", "the loop itself is on time: worst hold %.1f ms",
 		     ns_to_s(f->worst_held_ns) * 1e3);
+	add_ring_evidence(f, v);
 }

@@ -91,6 +91,7 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 	if (f->all_looks > 1 && !l->own_clock)
 		add_evidence(v, "looks", "worst hold in %zu looks over %.0f ms: %.1f ms",
 			     f->all_looks, f->all_window_s * 1e3, ns_to_s(f->worst_held_ns) * 1e3);
+	add_ring_evidence(f, v);
 }
 
 static bool always(const struct facts *f)
@@ -124,6 +125,7 @@ static const struct rule loop_rules[] = {
 	{"stalled.cpu", stalled_cpu, explain_cpu},
 	{"choppy", choppy, explain_choppy},
 	{"busy", busy, explain_busy},
+	{"waiting.deadlock", lock_ring, explain_lock_ring},
 	{"waiting", waiting, explain_waiting},
 	{"healthy", healthy, explain_healthy},
 	{"otherwise", always, explain_unsure},

@@ -307,10 +307,51 @@ static bool is_shared(const struct snap_resource *r, const struct verdict *v)
 	return r->type && 2 * (uint64_t)r->waiters >= v->site_count;
 }
 
+/* Tasks that wait for a lock of each other, one after the other. */
+static void ring_text(struct text *t, const struct verdict *v)
+{
+	uint32_t at = v->site_task;
+	char lag[32], line[300];
+
+	snprintf(line, sizeof(line),
+		 "The event loop is healthy (lag %s), but %u of its %u %s for each other, and "
+		 "cannot go on.",
+		 duration(lag, v->lag_ns), v->site_count, v->site_of,
+		 PLURAL(v->site_of, "task waits", "tasks wait"));
+	if (v->site_count == 1)
+		snprintf(line, sizeof(line),
+			 "The event loop is healthy (lag %s), but one of its tasks waits for "
+			 "itself, and cannot go on.",
+			 lag);
+	text_wrap(t, "", line);
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "  where      ", v->title);
+	for (uint32_t i = 0; i < v->site_count && at != SNAP_NONE; i++) {
+		const struct snap_task *task = &t->s->tasks[at];
+		const struct snap_frame *f = text_own_frame(t->s, &task->stack);
+		cleanup_strbuf struct strbuf words = STRBUF_INIT;
+
+		at = t->s->resources[task->resource].holder;
+		strbuf_addf(&words, "%s", task->name);
+		if (f) {
+			strbuf_addf(&words, ", %s ", snap_code_of(t->s, f)->qualname);
+			text_place(t, f, &words);
+			strbuf_addch(&words, ',');
+		}
+		strbuf_addf(&words, " waits for %s", t->s->tasks[at].name);
+		text_wrap(t, i ? "             " : "  tasks      ", words.data);
+	}
+}
+
 static void waiting_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	const struct snap_task *task = &t->s->tasks[v->site_task];
 	char lag[32], line[300];
+
+	if (!strcmp(v->kind, "wait.deadlock")) {
+		ring_text(t, v);
+		return;
+	}
 
 	snprintf(line, sizeof(line),
 		 "The event loop is healthy (lag %s), its tasks are not served: %u of %u %s in "
