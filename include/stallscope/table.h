@@ -12,7 +12,7 @@ struct table {
 	const char *title, *note; /* note: below it, NULL none */
 	const char *heads[TABLE_COLUMNS];
 	unsigned n_columns;
-	unsigned right, place, below; /* a bit for each column: what page_table() was told */
+	unsigned right, whole, place, below; /* a bit for each column: what page_table() was told */
 	const char **cells;
 	size_t n_cells, cap;
 };
@@ -28,7 +28,8 @@ struct page {
 
 /*
  * heads: words with "|" between. In front of one may be "+": below the row where that is too long;
- * then ">": a number, or "/": a place, which is cut in its middle.
+ * then ">": a number, "=": a word, which is not cut either, or "/": a place, which is cut in its
+ * middle.
  */
 struct table *page_table(struct page *p, const char *title, const char *heads);
 void page_line(struct page *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -42,7 +43,7 @@ size_t table_rows(const struct table *t);
 
 /*
  * In so many columns. A row that is longer has its texts cut, the longest first, or some of them
- * below it; never its numbers.
+ * below it (where there is anything but "-"); never its numbers.
  */
 void page_text(const struct page *p, size_t width, bool ascii, struct strbuf *out);
 void table_text(const struct table *t, size_t width, bool ascii, struct strbuf *out);

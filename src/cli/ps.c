@@ -260,7 +260,7 @@ int command_ps(const struct options *o)
 	int status;
 
 	one_look.for_ns = 0;
-	l.table = page_table(&l.page, "", ">PID|VERDICT|KIND|>LAG|>TASKS|/WHO|/COMMAND");
+	l.table = page_table(&l.page, "", ">PID|=VERDICT|=KIND|>LAG|>TASKS|+/WHO|/COMMAND");
 	if (culprits_load(o->culprits, &err) && list_processes(&l, &err)) {
 		if (o->format != FORMAT_JSON)
 			table_text(l.table, text_width(o), o->ascii, &l.out);

@@ -149,7 +149,7 @@ static void holders(const struct history *h, const struct report_options *o, str
 {
 	struct table *t = page_table(p, "Holders, those with the most held time first",
 				     ">share|>held|>count|>p50|>p95|>max|+/who|+in what|"
-				     "+fingerprint|>hosts");
+				     "+=fingerprint|>hosts");
 	cleanup_free uint32_t *rank = history_rank(h);
 	double all = history_held(h);
 

@@ -30,6 +30,8 @@ static char *take_marks(struct table *t, char *head)
 			t->below |= bit;
 		else if (*head == '>')
 			t->right |= bit;
+		else if (*head == '=')
+			t->whole |= bit;
 		else if (*head == '/')
 			t->place |= bit;
 		else
@@ -134,7 +136,7 @@ static unsigned longest(const struct table *t, const struct fit *f, unsigned cel
 	unsigned ret = t->n_columns;
 
 	for (unsigned i = 0; i < t->n_columns; i++) {
-		if (!(cells >> i & 1) || t->right >> i & 1 || f->widths[i] <= least)
+		if (!(cells & ~t->right & ~t->whole & 1u << i) || f->widths[i] <= least)
 			continue;
 		if (ret == t->n_columns || f->widths[i] >= f->widths[ret])
 			ret = i;
@@ -212,11 +214,19 @@ static void text_line(const struct table *t, const struct fit *f, unsigned which
 	strbuf_addch(out, '\n');
 }
 
+static bool says_more(const struct table *t, const struct fit *f, const char *const *cells)
+{
+	for (unsigned i = 0; i < t->n_columns; i++)
+		if (f->below >> i & 1 && cells[i][0] && strcmp(cells[i], "-") != 0)
+			return true;
+	return false;
+}
+
 static void text_row(const struct table *t, const struct fit *f, const char *const *cells,
 		     bool ascii, struct strbuf *out)
 {
 	text_line(t, f, ((1u << t->n_columns) - 1) & ~f->below, cells, ascii, out);
-	if (f->below)
+	if (says_more(t, f, cells))
 		text_line(t, f, f->below, cells, ascii, out);
 }
 
