@@ -115,6 +115,23 @@ static bool is_sentence(const struct report_line *line)
 	return !line->label && line->text[0] && line->text[0] != ' ';
 }
 
+/* Between two holds of a loop that is held again and again: by whom it was, as long as is known. */
+static void held_last(struct head *h, const struct tui_state *s)
+{
+	const struct seen *history = &tui_target(s)->history;
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	for (size_t i = 0; i < history->n && !line.len; i++) {
+		const struct seen_stall *stall = seen_stall(history, i);
+
+		if (stall->explained && stall->who[0])
+			strbuf_addf(&line, "the last time  %s  %s  %s", stall->who, stall->place,
+				    stall->what);
+	}
+	if (line.len)
+		head_add(h, STYLE_OWN, "held by", line.data);
+}
+
 static void held_by(struct head *h, const struct tui_state *s, const struct verdict *v)
 {
 	const struct snapshot *snap = &tui_picture(s)->snap;
@@ -129,6 +146,8 @@ static void held_by(struct head *h, const struct tui_state *s, const struct verd
 		if (v->id == VERDICT_STALLED || v->id == VERDICT_DEADLOCK)
 			head_add(h, STYLE_OWN, "held by",
 				 "(no Python frame: the callback runs in C)");
+		else if (v->id == VERDICT_CHOPPY)
+			held_last(h, s);
 		return;
 	}
 	f = &snap->frames[c->frame];
