@@ -19,13 +19,15 @@ static void line(const char *what, const char *fmt, ...) __attribute__((format(p
 
 static void line(const char *what, const char *fmt, ...)
 {
+	cleanup_strbuf struct strbuf text = STRBUF_INIT, out = STRBUF_INIT;
 	va_list ap;
 
-	printf("  %-12s ", what);
+	strbuf_addf(&text, "  %-12s ", what);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	strbuf_vaddf(&text, fmt, ap);
 	va_end(ap);
-	putchar('\n');
+	utf8_add_wrapped(&out, text.data, output_width(STDOUT_FILENO), 15);
+	puts(out.data);
 }
 
 static int fail(const char *what, const struct error *err)
@@ -109,9 +111,10 @@ static void describe_layout(const struct layout *layout)
 		else
 			by[layout->field[i].provider & 3]++;
 	}
-	line("layout", "ok: %u fields from the table, %u from DWARF, %u from debug offsets,",
-	     by[LAYOUT_TABLE], by[LAYOUT_DWARF], by[LAYOUT_DEBUG]);
-	line("", "%u not in this version; %u %s from the table", absent, layout->changed,
+	line("layout",
+	     "ok: %u fields from the table, %u from DWARF, %u from debug offsets, %u not in this "
+	     "version; %u %s from the table",
+	     by[LAYOUT_TABLE], by[LAYOUT_DWARF], by[LAYOUT_DEBUG], absent, layout->changed,
 	     PLURAL(layout->changed, "differs", "differ"));
 }
 

@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "meant.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/utf8.h"
 
@@ -133,9 +134,18 @@ static const struct {
 /* ---- help -------------------------------------------------------------------------------------
  */
 
+static void print_wrapped(const char *text, size_t indent)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_INIT;
+
+	utf8_add_wrapped(&out, text, 80, indent);
+	puts(out.data);
+}
+
 static void print_options(unsigned which)
 {
 	for (size_t i = 0; i < OPT_COUNT; i++) {
+		cleanup_strbuf struct strbuf line = STRBUF_INIT;
 		char left[64];
 
 		if (!(rows[i].commands & which))
@@ -144,7 +154,8 @@ static void print_options(unsigned which)
 			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ",
 			 rows[i].name, rows[i].argument ? " " : "",
 			 rows[i].argument ? rows[i].argument : "");
-		printf("  %-24s %s\n", left, rows[i].help);
+		strbuf_addf(&line, "  %-24s %s", left, rows[i].help);
+		print_wrapped(line.data, 27);
 	}
 }
 
@@ -159,17 +170,19 @@ static void print_help(const char *command)
 		return;
 	}
 	printf("usage: stallscope [COMMAND] [OPTION]... PID...\n\n"
-	       "Tells what holds the asyncio event loop of a running Python process, from "
-	       "outside.\n"
-	       "It only reads: nothing is written into the process. A thread that holds its loop "
-	       "is\n"
-	       "stopped for about 0.1 ms where it cannot notice (--native never: not even "
-	       "that).\n\n"
+	       "Tells what holds the asyncio event loop of a running Python process, from\n"
+	       "outside. It only reads: nothing is written into the process. A thread that holds\n"
+	       "its loop is stopped for about 0.1 ms where it cannot notice (--native never: not\n"
+	       "even that).\n\n"
 	       "  stallscope                            pick a process, with the health of each\n"
 	       "  stallscope PID                        the live view; no terminal: as dump\n");
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
-		       commands[i].summary);
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+		strbuf_addf(&line, "  stallscope %-7s %-18s %s", commands[i].name,
+			    commands[i].arguments, commands[i].summary);
+		print_wrapped(line.data, 40);
+	}
 	putchar('\n');
 	print_options(ALL);
 	printf("\nExit status: 0 done; 1 unhealthy (--exit-code); 2 usage; 66 no such process or\n"
@@ -192,22 +205,6 @@ __attribute__((format(printf, 1, 2))) static int usage_error(const char *fmt, ..
 /* ---- words that are misspelled ----------------------------------------------------------------
  */
 
-/* What was likely meant, of names that are considered one after the other. */
-struct meant {
-	const char *word, *name; /* NULL: none is near */
-	size_t distance;
-};
-
-static void consider(struct meant *m, const char *name)
-{
-	size_t distance = str_distance(m->word, name);
-
-	if (distance > (strlen(name) < 4 ? 1 : 2) || (m->name && distance >= m->distance))
-		return;
-	m->name = name;
-	m->distance = distance;
-}
-
 /* A word that is near to a command, and neither a process nor a file: the status is then set. */
 static bool is_misspelled(const char *word, int *status)
 {
@@ -217,7 +214,7 @@ static bool is_misspelled(const char *word, int *status)
 	if (source_names_process(word) || !access(word, F_OK))
 		return false;
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		consider(&m, commands[i].name);
+		meant_consider(&m, commands[i].name);
 	if (!m.name)
 		return false;
 	utf8_add_safe(&safe, word, strlen(word), VALUE_CHARS);
@@ -234,7 +231,7 @@ static int unknown_option(const char *given, unsigned allowed)
 		snprintf(word, sizeof(word), "%.*s", (int)strcspn(given + 2, "="), given + 2);
 		for (size_t i = 0; i < OPT_COUNT; i++)
 			if (rows[i].commands & allowed)
-				consider(&m, rows[i].name);
+				meant_consider(&m, rows[i].name);
 	}
 	if (m.name && m.distance)
 		fprintf(stderr, "  did you mean --%s?\n", m.name);

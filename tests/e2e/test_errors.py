@@ -99,7 +99,7 @@ def test_help_and_version():
     for args in (["--help"], ["dump", "--help"], ["doctor", "--help"]):
         result = run(*args)
         assert result.returncode == 0 and result.stdout.startswith("usage: stallscope")
-        assert max(map(len, result.stdout.splitlines())) <= 100
+        assert max(map(len, result.stdout.splitlines())) <= 80
     assert run("--version").stdout.startswith("stallscope ")
 
 
