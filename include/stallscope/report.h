@@ -13,6 +13,7 @@
 #include "stallscope/strbuf.h"
 
 struct report_options {
+	size_t width;	     /* columns of text */
 	bool ascii, verbose; /* verbose: all rows */
 };
 

@@ -149,6 +149,7 @@ struct snap_resource {
 	bool lost;	     /* free, but its waiters were not told: nobody will wake them */
 	uint32_t holders[4]; /* tasks that likely have it, of a Lock or Semaphore */
 	uint32_t n_holders;
+	uint32_t holder; /* ... the one that is inside its `async with`, alone; SNAP_NONE */
 };
 
 /* The ready queue of a loop, sampled. */
@@ -269,6 +270,8 @@ struct snap_loop {
 	struct snap_ready ready;
 	struct snap_growth growth;
 	struct snap_deadlock deadlock;
+	/* it slept in one select while its tasks were read, and who has locks: all of one moment */
+	bool slept_through;	 /* asked when a lock has a holder */
 	const char *worst_timer; /* callback of the timer that is most late, NULL */
 };
 

@@ -36,12 +36,16 @@ void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 void strbuf_setlen(struct strbuf *sb, size_t len); /* len <= current len + room */
 
+/* The word that goes with a number: PLURAL(n, "task", "tasks"). */
+#define PLURAL(n, one, many) ((n) == 1 ? (one) : (many))
+
 /* True when text ends with tail. */
 bool str_ends_with(const char *text, const char *tail);
 
 /*
- * How many letters have to be put in, taken out or changed to make b of a, the case of ASCII aside;
- * for longer texts than STR_DISTANCE_MAX bytes the length of the longer one.
+ * How many letters have to be put in, taken out, changed, or exchanged with the next one, to make b
+ * of a, the case of ASCII aside; for longer texts than STR_DISTANCE_MAX bytes the length of the
+ * longer one.
  */
 #define STR_DISTANCE_MAX 63u
 size_t str_distance(const char *a, const char *b);

@@ -55,4 +55,18 @@ size_t utf8_width(const char *text);
 size_t utf8_add_cut(struct strbuf *sb, const char *text, size_t columns, bool from_left,
 		    bool ascii);
 
+/* The same with the middle cut out, and more of the end kept: of a place both ends tell. */
+size_t utf8_add_ends(struct strbuf *sb, const char *text, size_t columns, bool ascii);
+
+/*
+ * Appends one line of text as several, broken at blanks, of at most columns columns; all but the
+ * first are indented. A word that is longer, as a path, stays whole.
+ */
+void utf8_add_wrapped(struct strbuf *sb, const char *text, size_t columns, size_t indent);
+
+/* Valid UTF-8 for a terminal that shows ASCII alone: \u4e2d for a character, ~ for the mark of a
+ * cut.
+ */
+void utf8_to_ascii(struct strbuf *text);
+
 #endif

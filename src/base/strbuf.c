@@ -117,27 +117,32 @@ static unsigned char lower(char c)
 	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 size_t str_distance(const char *a, const char *b)
 {
-	size_t row[STR_DISTANCE_MAX + 1], n = strlen(a), m = strlen(b);
+	size_t rows[3][STR_DISTANCE_MAX + 1], n = strlen(a), m = strlen(b);
 
 	if (n > STR_DISTANCE_MAX || m > STR_DISTANCE_MAX)
 		return n > m ? n : m;
 	for (size_t j = 0; j <= m; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= n; i++) {
-		size_t corner = row[0]++;
+		size_t *row = rows[i % 3];
+		const size_t *above = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
 
+		row[0] = i;
 		for (size_t j = 1; j <= m; j++) {
-			size_t best = corner + (lower(a[i - 1]) != lower(b[j - 1]));
+			unsigned char x = lower(a[i - 1]), y = lower(b[j - 1]);
 
-			corner = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
+			row[j] =
+				smaller(above[j - 1] + (x != y), smaller(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && x == lower(b[j - 2]) && y == lower(a[i - 2]))
+				row[j] = smaller(row[j], before[j - 2] + 1);
 		}
 	}
-	return row[m];
+	return rows[n % 3][m];
 }

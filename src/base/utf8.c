@@ -255,3 +255,62 @@ size_t utf8_add_cut(struct strbuf *sb, const char *text, size_t columns, bool fr
 	}
 	return used + 1;
 }
+
+size_t utf8_add_ends(struct strbuf *sb, const char *text, size_t columns, bool ascii)
+{
+	size_t total = utf8_width(text), head, used;
+	const char *tail;
+
+	if (total <= columns || columns < 4)
+		return utf8_add_cut(sb, text, columns, true, ascii);
+	strbuf_add(sb, text, head_bytes(text, columns / 3, &head));
+	strbuf_addstr(sb, ascii ? "~" : "\xe2\x80\xa6");
+	tail = tail_start(text, total, columns - head - 1, &used);
+	strbuf_addstr(sb, tail);
+	return head + 1 + used;
+}
+
+void utf8_add_wrapped(struct strbuf *sb, const char *text, size_t columns, size_t indent)
+{
+	size_t used = 0; /* columns of this line */
+	bool begun = false;
+
+	while (*text) {
+		size_t blanks = strspn(text, " "), len = blanks + strcspn(text + blanks, " "),
+		       width;
+		cleanup_strbuf struct strbuf word = STRBUF_INIT;
+
+		strbuf_add(&word, text + blanks, len - blanks);
+		width = utf8_width(word.data);
+		if (begun && used + blanks + width > columns) {
+			strbuf_addch(sb, '\n');
+			strbuf_pad(sb, ' ', indent);
+			used = indent;
+			blanks = 0;
+		}
+		strbuf_pad(sb, ' ', blanks);
+		strbuf_addstr(sb, word.data);
+		used += blanks + width;
+		begun = true;
+		text += len;
+	}
+}
+
+void utf8_to_ascii(struct strbuf *text)
+{
+	struct strbuf out = STRBUF_INIT;
+	size_t i = 0;
+	uint32_t cp;
+
+	while (i < text->len) {
+		i += utf8_decode(text->data + i, text->len - i, &cp);
+		if (cp < 0x80)
+			strbuf_addch(&out, (char)cp);
+		else if (cp == 0x2026) /* the mark of a cut */
+			strbuf_addch(&out, '~');
+		else
+			strbuf_addf(&out, cp > 0xffff ? "\\U%08x" : "\\u%04x", cp);
+	}
+	strbuf_deinit(text);
+	*text = out;
+}

@@ -59,6 +59,7 @@ struct options {
 	bool live; /* no command was named: the live view, where there is a terminal */
 	bool no_mouse;
 	bool dump_only; /* an option was given that only a one-shot answer has */
+	bool look_only; /* ... and a report has not */
 	enum theme theme;
 	int verbose;
 	struct render_label labels[LABELS_MAX];
@@ -114,6 +115,10 @@ struct output {
 bool output_open(const char *path, struct output *ret, struct error *err);
 bool output_commit(struct output *out, struct error *err); /* flushes, renames, closes */
 void output_abandon(struct output *out);		   /* nothing appears at the path */
+
+/* Columns of text: what COLUMNS says, or the terminal that fd is; 80 anywhere else. */
+size_t output_width(int fd);
+size_t text_width(const struct options *o); /* of what write_text() writes */
 
 /* The text to where the options want it; the exit status. */
 int write_text(const struct options *o, const struct strbuf *text);

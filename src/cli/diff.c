@@ -8,7 +8,8 @@
 
 static void render(const struct diff *d, const struct options *o, struct strbuf *out)
 {
-	struct report_options options = {.ascii = o->ascii, .verbose = o->verbose > 0};
+	struct report_options options = {
+		.width = text_width(o), .ascii = o->ascii, .verbose = o->verbose > 0};
 
 	if (o->format == FORMAT_JSON)
 		diff_json(d, out);

@@ -19,13 +19,15 @@ static void line(const char *what, const char *fmt, ...) __attribute__((format(p
 
 static void line(const char *what, const char *fmt, ...)
 {
+	cleanup_strbuf struct strbuf text = STRBUF_INIT, out = STRBUF_INIT;
 	va_list ap;
 
-	printf("  %-12s ", what);
+	strbuf_addf(&text, "  %-12s ", what);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	strbuf_vaddf(&text, fmt, ap);
 	va_end(ap);
-	putchar('\n');
+	utf8_add_wrapped(&out, text.data, output_width(STDOUT_FILENO), 15);
+	puts(out.data);
 }
 
 static int fail(const char *what, const struct error *err)
@@ -109,9 +111,11 @@ static void describe_layout(const struct layout *layout)
 		else
 			by[layout->field[i].provider & 3]++;
 	}
-	line("layout", "ok: %u fields from the table, %u from DWARF, %u from debug offsets,",
-	     by[LAYOUT_TABLE], by[LAYOUT_DWARF], by[LAYOUT_DEBUG]);
-	line("", "%u not in this version; %u differ from the table", absent, layout->changed);
+	line("layout",
+	     "ok: %u fields from the table, %u from DWARF, %u from debug offsets, %u not in this "
+	     "version; %u %s from the table",
+	     by[LAYOUT_TABLE], by[LAYOUT_DWARF], by[LAYOUT_DEBUG], absent, layout->changed,
+	     PLURAL(layout->changed, "differs", "differ"));
 }
 
 static void list_fields(const struct layout *layout)
@@ -144,15 +148,17 @@ static int look(const struct target *t)
 
 	if (!snapshot_take(t->py, t->proc, &options, &snap, &err))
 		return fail("look", &err);
-	line("look", "ok: %zu threads, %zu loops, %zu tasks in %.1f ms, %llu system calls",
-	     snap->n_threads, snap->n_loops, snap->n_tasks, (double)snap->read_ns / 1e6,
+	line("look", "ok: %zu %s, %zu %s, %zu %s in %.1f ms, %llu system calls", snap->n_threads,
+	     PLURAL(snap->n_threads, "thread", "threads"), snap->n_loops,
+	     PLURAL(snap->n_loops, "loop", "loops"), snap->n_tasks,
+	     PLURAL(snap->n_tasks, "task", "tasks"), (double)snap->read_ns / 1e6,
 	     (unsigned long long)snap->stats.system_calls);
 	if (snap->tracer)
 		line("tracer", "process %d traces it: reading works, native frames will not",
 		     snap->tracer);
 	for (size_t i = 0; i < snap->n_problems; i++)
-		line("problem", "%s (%s), %u times", snap->problems[i].what,
-		     snap->problems[i].where, snap->problems[i].count);
+		line("problem", "%s (%s), %u %s", snap->problems[i].what, snap->problems[i].where,
+		     snap->problems[i].count, PLURAL(snap->problems[i].count, "time", "times"));
 	snapshot_destroy(snap);
 	return 0;
 }

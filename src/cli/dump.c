@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,19 +55,11 @@ static enum snap_variables variables_of(const struct options *o)
 	return stacks ? SNAP_VARIABLES_ALL : SNAP_VARIABLES_THREADS;
 }
 
-static size_t terminal_width(FILE *out)
-{
-	struct winsize size;
-
-	if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) || size.ws_col < 40)
-		return 80;
-	return size.ws_col;
-}
-
 /* What is not shown is not read, but when it is to be shown from a recording. */
 static size_t columns_of(const struct look *k)
 {
-	return k->out && k->o->format == FORMAT_TEXT && !k->o->save ? terminal_width(k->out) : 0;
+	return k->out && k->o->format == FORMAT_TEXT && !k->o->save ? output_width(fileno(k->out))
+								    : 0;
 }
 
 bool look_take(struct look *k, struct error *err)
@@ -414,7 +405,7 @@ static bool print(const struct look *k)
 	bool ok;
 	struct render_options r = look_rendering(k);
 
-	r.width = terminal_width(out);
+	r.width = output_width(fileno(out));
 	r.color = use_color(o, out);
 	if (o->format == FORMAT_JSON) {
 		ok = render_json(k->snap, k->d, &r, out);

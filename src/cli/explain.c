@@ -15,6 +15,7 @@
 
 #define NAME_MAX_BYTES 200u
 #define NEAR_SHOWN     5u
+#define PROSE_COLUMNS  80u /* longer lines are no easier to read */
 
 /* ---- names -------------------------------------------------------------------------------------
  */
@@ -302,7 +303,10 @@ static bool search(struct search *s, const char *given, struct error *err)
 
 static bool write_topic(const struct options *o, const struct topic *topic, struct error *err)
 {
-	struct render_options r = {.width = 80, .ascii = o->ascii, .verbose = o->verbose > 0};
+	size_t width = text_width(o);
+	struct render_options r = {.width = width < PROSE_COLUMNS ? width : PROSE_COLUMNS,
+				   .ascii = o->ascii,
+				   .verbose = o->verbose > 0};
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
 	struct output out;
 

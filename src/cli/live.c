@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * live: the view on a terminal. Named by `view`, or by no command at all; then an answer that goes
- * elsewhere than to a terminal is that of dump.
+ * elsewhere than to a terminal is that of dump, or over recordings that of report.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,25 +23,38 @@ static bool no_color(const struct options *o)
 	return no && *no && !(force && *force && strcmp(force, "0") != 0);
 }
 
-static int no_terminal(const char *why)
+static bool is_recording(const char *argument)
+{
+	return !source_names_process(argument) && source_is_text(argument);
+}
+
+static bool are_recordings(const struct options *o)
+{
+	for (size_t i = 0; i < o->n_targets; i++)
+		if (!is_recording(o->targets[i]))
+			return false;
+	return o->n_targets > 0;
+}
+
+static int no_terminal(const struct options *o, const char *why)
 {
 	fprintf(stderr,
 		"stallscope: %s, and the live view needs a terminal\n"
-		"  try: stallscope dump PID\n",
-		why);
+		"  try: stallscope %s\n",
+		why, are_recordings(o) ? "report FILE" : "dump PID");
 	return 2;
 }
 
-static int refuse(void)
+static int refuse(const struct options *o)
 {
 	const char *name = getenv("TERM");
 
 	if (!isatty(STDOUT_FILENO))
-		return no_terminal("standard output is no terminal");
+		return no_terminal(o, "standard output is no terminal");
 	if (!name || !*name)
-		return no_terminal("TERM is not set");
+		return no_terminal(o, "TERM is not set");
 	if (!strcmp(name, "dumb"))
-		return no_terminal("TERM is dumb");
+		return no_terminal(o, "TERM is dumb");
 	return 0;
 }
 
@@ -72,7 +85,7 @@ static bool check(const char *argument, struct error *err)
 {
 	struct target target;
 
-	if (!source_names_process(argument) && source_is_text(argument))
+	if (is_recording(argument))
 		return history_probe(argument, err);
 	if (!target_open(argument, true, &target, err))
 		return false;
@@ -95,8 +108,8 @@ int command_live(const struct options *o)
 	int status;
 
 	if (o->live && o->n_targets && (o->dump_only || !isatty(STDOUT_FILENO) || !tui_is_built()))
-		return command_dump(o);
-	status = refuse();
+		return are_recordings(o) && !o->look_only ? command_report(o) : command_dump(o);
+	status = refuse(o);
 	if (!status && !culprits_load(o->culprits, &err))
 		status = report_error(&err);
 	if (!status)

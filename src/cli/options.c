@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "config.h"
+#include "meant.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/utf8.h"
 
@@ -132,9 +134,18 @@ static const struct {
 /* ---- help -------------------------------------------------------------------------------------
  */
 
+static void print_wrapped(const char *text, size_t indent)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_INIT;
+
+	utf8_add_wrapped(&out, text, 80, indent);
+	puts(out.data);
+}
+
 static void print_options(unsigned which)
 {
 	for (size_t i = 0; i < OPT_COUNT; i++) {
+		cleanup_strbuf struct strbuf line = STRBUF_INIT;
 		char left[64];
 
 		if (!(rows[i].commands & which))
@@ -143,7 +154,8 @@ static void print_options(unsigned which)
 			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ",
 			 rows[i].name, rows[i].argument ? " " : "",
 			 rows[i].argument ? rows[i].argument : "");
-		printf("  %-24s %s\n", left, rows[i].help);
+		strbuf_addf(&line, "  %-24s %s", left, rows[i].help);
+		print_wrapped(line.data, 27);
 	}
 }
 
@@ -158,17 +170,19 @@ static void print_help(const char *command)
 		return;
 	}
 	printf("usage: stallscope [COMMAND] [OPTION]... PID...\n\n"
-	       "Tells what holds the asyncio event loop of a running Python process, from "
-	       "outside.\n"
-	       "It only reads: nothing is written into the process. A thread that holds its loop "
-	       "is\n"
-	       "stopped for about 0.1 ms where it cannot notice (--native never: not even "
-	       "that).\n\n"
+	       "Tells what holds the asyncio event loop of a running Python process, from\n"
+	       "outside. It only reads: nothing is written into the process. A thread that holds\n"
+	       "its loop is stopped for about 0.1 ms where it cannot notice (--native never: not\n"
+	       "even that).\n\n"
 	       "  stallscope                            pick a process, with the health of each\n"
 	       "  stallscope PID                        the live view; no terminal: as dump\n");
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  stallscope %-7s %-18s %s\n", commands[i].name, commands[i].arguments,
-		       commands[i].summary);
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+		strbuf_addf(&line, "  stallscope %-7s %-18s %s", commands[i].name,
+			    commands[i].arguments, commands[i].summary);
+		print_wrapped(line.data, 40);
+	}
 	putchar('\n');
 	print_options(ALL);
 	printf("\nExit status: 0 done; 1 unhealthy (--exit-code); 2 usage; 66 no such process or\n"
@@ -185,6 +199,44 @@ __attribute__((format(printf, 1, 2))) static int usage_error(const char *fmt, ..
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputs("\n  try: stallscope --help\n", stderr);
+	return 2;
+}
+
+/* ---- words that are misspelled ----------------------------------------------------------------
+ */
+
+/* A word that is near to a command, and neither a process nor a file: the status is then set. */
+static bool is_misspelled(const char *word, int *status)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	struct meant m = {.word = word};
+
+	if (source_names_process(word) || !access(word, F_OK))
+		return false;
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		meant_consider(&m, commands[i].name);
+	if (!m.name)
+		return false;
+	utf8_add_safe(&safe, word, strlen(word), VALUE_CHARS);
+	*status = usage_error("there is no command '%s': did you mean '%s'?", safe.data, m.name);
+	return true;
+}
+
+static int unknown_option(const char *given, unsigned allowed)
+{
+	char word[STR_DISTANCE_MAX + 1];
+	struct meant m = {.word = word};
+
+	if (given && !strncmp(given, "--", 2)) {
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(given + 2, "="), given + 2);
+		for (size_t i = 0; i < OPT_COUNT; i++)
+			if (rows[i].commands & allowed)
+				meant_consider(&m, rows[i].name);
+	}
+	if (m.name && m.distance)
+		fprintf(stderr, "  did you mean --%s?\n", m.name);
+	else
+		fputs("  try: stallscope --help\n", stderr);
 	return 2;
 }
 
@@ -334,6 +386,7 @@ static bool set_interval(struct options *o, const char *value)
 static bool take(struct options *o, enum option_id id, char *value)
 {
 	o->dump_only |= !(rows[id].commands & VIEW) || id == OPT_VERBOSE;
+	o->look_only |= !(rows[id].commands & (VIEW | REPORT));
 	switch (id) {
 	case OPT_PID:
 		return isdigit((unsigned char)*value) && add_target(o, value);
@@ -471,7 +524,7 @@ static bool parse_options(int argc, char **argv, const char *word, struct option
 		enum option_id id;
 
 		if (code == '?') {
-			fputs("  try: stallscope --help\n", stderr);
+			*status = unknown_option(argv[optind - 1], allowed);
 			return false;
 		}
 		id = id_of(code);
@@ -617,6 +670,8 @@ bool options_parse(int argc, char **argv, struct options *ret, int *status)
 		argv[1] = argv[0];
 		argv++;
 		argc--;
+	} else if (word && is_misspelled(word, status)) {
+		return false;
 	} else {
 		o.live = true;
 	}

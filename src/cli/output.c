@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,4 +114,53 @@ void output_abandon(struct output *out)
 	free(out->path);
 	free(out->temporary);
 	*out = (struct output){0};
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+#define WIDTH	    80u
+#define WIDTH_LEAST 40u
+#define WIDTH_MOST  100000u
+
+static bool width_given(size_t *ret)
+{
+	const char *text = getenv("COLUMNS");
+	char *end;
+	unsigned long n;
+
+	if (!text || *text < '0' || *text > '9')
+		return false;
+	n = strtoul(text, &end, 10);
+	if (*end || n < WIDTH_LEAST)
+		return false;
+	*ret = n < WIDTH_MOST ? n : WIDTH_MOST;
+	return true;
+}
+
+size_t output_width(int fd)
+{
+	struct winsize size;
+	size_t width;
+
+	if (width_given(&width))
+		return width;
+	if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) || size.ws_col < WIDTH_LEAST)
+		return WIDTH;
+	return size.ws_col;
+}
+
+size_t text_width(const struct options *o)
+{
+	return output_width(o->output && strcmp(o->output, "-") != 0 ? -1 : STDOUT_FILENO);
+}
+
+int write_text(const struct options *o, const struct strbuf *text)
+{
+	struct output out;
+	struct error err;
+
+	if (!output_open(o->output, &out, &err))
+		return report_error(&err);
+	fwrite(text->data, 1, text->len, out.file);
+	return output_commit(&out, &err) ? 0 : report_error(&err);
 }

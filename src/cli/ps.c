@@ -14,10 +14,8 @@
 #include "look.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/culprits.h"
+#include "stallscope/table.h"
 #include "stallscope/utf8.h"
-
-#define COMMAND_COLUMNS 60u /* on a terminal: a pipe gets all that was read */
-#define WHO_COLUMNS	36u
 
 struct row {
 	char pid[16];
@@ -67,50 +65,48 @@ static bool sounds_like_python(struct source *self, const char *pid, const char 
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-static void text_head(struct strbuf *out)
+/* The program without its folder: the room is for what tells one from another. */
+static const char *short_command(const char *command)
 {
-	strbuf_addf(out, "%7s  %-10s  %-16s  %8s  %7s  %-*s  %s\n", "PID", "VERDICT", "KIND", "LAG",
-		    "TASKS", (int)WHO_COLUMNS, "WHO", "COMMAND");
+	const char *slash = memrchr(command, '/', strcspn(command, " "));
+
+	return slash ? slash + 1 : command;
 }
 
-static void add_who(const struct brief *b, bool ascii, struct strbuf *out)
+/* Why it could not be looked at; which process that is stands before it. */
+static const char *reason(const struct row *r)
 {
-	cleanup_strbuf struct strbuf who = STRBUF_INIT;
-	size_t used;
+	char whose[32];
+	int n = snprintf(whose, sizeof(whose), "process %s ", r->pid);
 
-	if (b->function)
-		strbuf_addf(&who, "%s %s:%d", b->function, short_path(b->file), b->line);
+	return r->err.text + (strncmp(r->err.text, whose, (size_t)n) ? 0 : n);
+}
+
+static void text_row(const struct row *r, struct page *p, struct table *t)
+{
+	const struct brief *b = &r->brief;
+	char lag[48] = "-";
+
+	page_cell(p, t, "%s", r->pid);
+	page_cell(p, t, "%s", r->ok ? b->verdict : "?");
+	if (r->ok)
+		page_cell(p, t, "%s", b->kind[0] ? b->kind : "-");
 	else
-		strbuf_addch(&who, '-');
-	used = utf8_add_cut(out, who.data, WHO_COLUMNS, false, ascii);
-	strbuf_pad(out, ' ', WHO_COLUMNS - used + 2);
-}
-
-static void add_command(const struct options *o, const struct row *r, struct strbuf *out)
-{
-	size_t columns = !o->output && isatty(STDOUT_FILENO) ? COMMAND_COLUMNS : SIZE_MAX;
-
-	utf8_add_cut(out, r->command.data, columns, false, o->ascii);
-	strbuf_addch(out, '\n');
-}
-
-static void text_row(const struct options *o, const struct row *r, struct strbuf *out)
-{
-	char lag[48] = "-", tasks[24] = "-";
-
-	if (!r->ok) {
-		strbuf_addf(out, "%7s  ?           %s: ", r->pid, r->err.text);
-		add_command(o, r, out);
-		return;
-	}
-	if (!isnan(r->brief.lag_s))
-		format_duration(lag, sizeof(lag), (int64_t)(r->brief.lag_s * 1e9));
-	if (r->brief.tasks >= 0)
-		snprintf(tasks, sizeof(tasks), "%lld", (long long)r->brief.tasks);
-	strbuf_addf(out, "%7s  %-10s  %-16s  %8s  %7s  ", r->pid, r->brief.verdict,
-		    r->brief.kind[0] ? r->brief.kind : "-", lag, tasks);
-	add_who(&r->brief, o->ascii, out);
-	add_command(o, r, out);
+		page_cell(p, t, "%s", r->err.code == ERR_PERMISSION ? "no permission" : "-");
+	if (r->ok && !isnan(b->lag_s))
+		format_duration(lag, sizeof(lag), (int64_t)(b->lag_s * 1e9));
+	page_cell(p, t, "%s", lag);
+	if (r->ok && b->tasks >= 0)
+		page_cell(p, t, "%lld", (long long)b->tasks);
+	else
+		page_cell(p, t, "-");
+	if (!r->ok)
+		page_cell(p, t, "%s", reason(r));
+	else if (b->function)
+		page_cell(p, t, "%s %s:%d", b->function, short_path(b->file), b->line);
+	else
+		page_cell(p, t, "-");
+	page_cell(p, t, "%s", short_command(r->command.data));
 }
 
 static json_t *text_or_null(const char *text)
@@ -153,12 +149,20 @@ static void json_row(const struct row *r, struct strbuf *out)
 	json_decref(object);
 }
 
-static void put_row(const struct options *o, const struct row *r, struct strbuf *out)
+/* Where rows go: JSON as they are found, a table when its widths are known. */
+struct list {
+	const struct options *o;
+	struct page page;
+	struct table *table;
+	struct strbuf out;
+};
+
+static void put_row(struct list *l, const struct row *r)
 {
-	if (o->format == FORMAT_JSON)
-		json_row(r, out);
+	if (l->o->format == FORMAT_JSON)
+		json_row(r, &l->out);
 	else
-		text_row(o, r, out);
+		text_row(r, &l->page, l->table);
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
@@ -172,23 +176,21 @@ static bool worth_a_row(struct source *self, const struct row *r)
 	return sounds_like_python(self, r->pid, r->command.data);
 }
 
-static void look_at(const struct options *o, struct row *r, struct target *target,
-		    struct strbuf *out)
+static void look_at(struct list *l, struct row *r, struct target *target)
 {
 	struct look k;
 
-	r->ok = look_open(target, o, &k, &r->err);
+	r->ok = look_open(target, l->o, &k, &r->err);
 	if (r->ok) {
 		brief_of(k.snap, k.d, &r->brief);
 		snprintf(r->python, sizeof(r->python), "3.%d", k.snap->minor);
 	}
 	if (r->ok || r->err.code != ERR_GONE)
-		put_row(o, r, out);
+		put_row(l, r);
 	look_close(&k);
 }
 
-static void process(const struct options *o, struct source *self, const char *pid,
-		    struct strbuf *out)
+static void process(struct list *l, struct source *self, const char *pid)
 {
 	struct row r = {.command = STRBUF_INIT};
 	struct target target;
@@ -196,10 +198,10 @@ static void process(const struct options *o, struct source *self, const char *pi
 	utf8_copy(r.pid, sizeof(r.pid), pid);
 	if (read_command(self, pid, &r.command)) {
 		if (target_open(r.pid, false, &target, &r.err)) {
-			look_at(o, &r, &target, out);
+			look_at(l, &r, &target);
 			target_close(&target);
 		} else if (worth_a_row(self, &r)) {
-			put_row(o, &r, out);
+			put_row(l, &r);
 		}
 	}
 	strbuf_deinit(&r.command);
@@ -227,30 +229,46 @@ static char **pids(char *names, size_t *n)
 	return list;
 }
 
-int command_ps(const struct options *o)
+static bool list_processes(struct list *l, struct error *err)
 {
-	cleanup_strbuf struct strbuf out = STRBUF_INIT, names = STRBUF_INIT;
-	struct options one_look = *o;
+	cleanup_strbuf struct strbuf names = STRBUF_INIT;
 	const struct strbuf *text;
 	struct source *self;
-	struct error err;
-	char **list;
+	char **v;
 	size_t n;
 
-	one_look.for_ns = 0;
-	if (!culprits_load(o->culprits, &err) || !source_open_live(getpid(), &self, &err))
-		return report_error(&err);
-	if (!source_host(self, "/proc/", &text, &err)) {
+	if (!source_open_live(getpid(), &self, err))
+		return false;
+	if (!source_host(self, "/proc/", &text, err)) {
 		source_close(self);
-		return report_error(&err);
+		return false;
 	}
 	strbuf_add(&names, text->data, text->len);
-	list = pids(names.data, &n);
-	if (o->format != FORMAT_JSON)
-		text_head(&out);
+	v = pids(names.data, &n);
 	for (size_t i = 0; i < n; i++)
-		process(&one_look, self, list[i], &out);
-	free(list);
+		process(l, self, v[i]);
+	free(v);
 	source_close(self);
-	return write_text(o, &out);
+	return true;
+}
+
+int command_ps(const struct options *o)
+{
+	struct options one_look = *o;
+	struct list l = {.o = &one_look, .out = STRBUF_INIT};
+	struct error err;
+	int status;
+
+	one_look.for_ns = 0;
+	l.table = page_table(&l.page, "", ">PID|=VERDICT|=KIND|>LAG|>TASKS|+/WHO|/COMMAND");
+	if (culprits_load(o->culprits, &err) && list_processes(&l, &err)) {
+		if (o->format != FORMAT_JSON)
+			table_text(l.table, text_width(o), o->ascii, &l.out);
+		status = write_text(o, &l.out);
+	} else {
+		status = report_error(&err);
+	}
+	strbuf_deinit(&l.out);
+	page_deinit(&l.page);
+	return status;
 }

@@ -21,20 +21,10 @@ static int read_all(const struct options *o, struct history *h)
 	return status;
 }
 
-int write_text(const struct options *o, const struct strbuf *text)
-{
-	struct output out;
-	struct error err;
-
-	if (!output_open(o->output, &out, &err))
-		return report_error(&err);
-	fwrite(text->data, 1, text->len, out.file);
-	return output_commit(&out, &err) ? 0 : report_error(&err);
-}
-
 int command_report(const struct options *o)
 {
-	struct report_options options = {.ascii = o->ascii, .verbose = o->verbose > 0};
+	struct report_options options = {
+		.width = text_width(o), .ascii = o->ascii, .verbose = o->verbose > 0};
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
 	struct history h;
 	int status, wrote;

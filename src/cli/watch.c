@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "stallscope/cleanup.h"
 #include "stallscope/culprits.h"
 #include "stallscope/log.h"
+#include "stallscope/utf8.h"
 #include "watch.h"
 
 #define SLACK_NS     (WATCH_MS / 5)	/* looks that are due so soon are taken along */
@@ -58,8 +60,25 @@ uint64_t watch_cpu(void)
 	return (uint64_t)ts.tv_sec * WATCH_SECOND + (uint64_t)ts.tv_nsec;
 }
 
+/* A line is one line, for grep(1); on a terminal it is broken between words. */
+static void lay_out(struct watch *w)
+{
+	struct strbuf out = STRBUF_INIT;
+	bool is_terminal = isatty(w->file.fd);
+
+	strbuf_setlen(&w->line, w->line.len - 1); /* the newline */
+	if (w->o.ascii)
+		utf8_to_ascii(&w->line);
+	utf8_add_wrapped(&out, w->line.data, is_terminal ? output_width(w->file.fd) : SIZE_MAX, 2);
+	strbuf_addch(&out, '\n');
+	strbuf_deinit(&w->line);
+	w->line = out;
+}
+
 void watch_flush(struct watch *w)
 {
+	if (watch_is_text(w) && w->line.len)
+		lay_out(w);
 	if (!w->failed && !line_file_write(&w->file, w->line.data, w->line.len, &w->err))
 		w->failed = true;
 	strbuf_reset(&w->line);
@@ -255,21 +274,21 @@ static void summarise(struct watch *w, double seconds, const struct event_clock 
 	format_duration(gap, sizeof(gap), w->bye.longest_gap_ns);
 	if (w->o.quiet || !w->greeted)
 		return;
-	strbuf_addf(&w->line, "%" PRIu64 " stall%s in %.0f s", w->bye.stalls,
-		    w->bye.stalls == 1 ? "" : "s", seconds);
+	strbuf_addf(&w->line, "%" PRIu64 " %s in %.0f s", w->bye.stalls,
+		    PLURAL(w->bye.stalls, "stall", "stalls"), seconds);
 	if (w->bye.stalls)
 		strbuf_addf(&w->line, ", the longest %s", longest);
 	if (w->bye.short_holds)
-		strbuf_addf(&w->line, "; %" PRIu64 " shorter holds of 10 ms and more",
-			    w->bye.short_holds);
+		strbuf_addf(&w->line, "; %" PRIu64 " shorter %s of 10 ms and more",
+			    w->bye.short_holds, PLURAL(w->bye.short_holds, "hold", "holds"));
 	if (w->bye.choppy)
-		strbuf_addf(&w->line, "; CHOPPY %" PRIu64 " time%s", w->bye.choppy,
-			    w->bye.choppy == 1 ? "" : "s");
+		strbuf_addf(&w->line, "; CHOPPY %" PRIu64 " %s", w->bye.choppy,
+			    PLURAL(w->bye.choppy, "time", "times"));
 	if (w->bye.maybe)
-		strbuf_addf(&w->line, "; %" PRIu64 " may have been stalls, too late to tell",
-			    w->bye.maybe);
-	strbuf_addf(&w->line, "; %" PRIu64 " looks, %" PRIu64 " missed, at most %s apart\n",
-		    w->bye.looks, w->bye.missed, gap);
+		strbuf_addf(&w->line, "; %" PRIu64 " may have been %s, too late to tell",
+			    w->bye.maybe, PLURAL(w->bye.maybe, "a stall", "stalls"));
+	strbuf_addf(&w->line, "; %" PRIu64 " %s, %" PRIu64 " missed, at most %s apart\n",
+		    w->bye.looks, PLURAL(w->bye.looks, "look", "looks"), w->bye.missed, gap);
 	watch_flush(w);
 }
 
@@ -281,6 +300,22 @@ static bool open_output(struct watch *w)
 		return true;
 	}
 	return line_file_open(w->o.output ? w->o.output : "-", &w->file, &w->err);
+}
+
+static bool pid_of(const char *target, pid_t *ret, struct error *err)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	long pid = strtol(target, NULL, 10);
+
+	utf8_add_safe(&safe, target, strlen(target), 100);
+	if (!source_names_process(target)) {
+		error_set(err, ERR_USAGE, "watch takes processes, and '%s' is no pid", safe.data);
+		return error_hint(err, "what is in a file is for stallscope report, or dump");
+	}
+	if (pid <= 0 || pid > INT32_MAX)
+		return error_set(err, ERR_NO_PROCESS, "no process with pid %s", safe.data);
+	*ret = (pid_t)pid;
+	return true;
 }
 
 static bool prepare(struct watch *w, int *status)
@@ -300,13 +335,11 @@ static bool prepare(struct watch *w, int *status)
 		return false;
 	}
 	for (size_t i = 0; i < w->o.n_targets; i++) {
-		char *end;
-		long pid = strtol(w->o.targets[i], &end, 10);
+		pid_t pid = 0;
 
-		if (!source_names_process(w->o.targets[i]) || pid <= 0 || pid > INT32_MAX)
-			pid = 0;
 		err = (struct error){.code = ERR_OK};
-		if (!watch_add(w, (pid_t)pid, true, &err) && err.code != ERR_OK)
+		if (!pid_of(w->o.targets[i], &pid, &err) ||
+		    (!watch_add(w, pid, true, &err) && err.code != ERR_OK))
 			w->status = report_error(&err);
 	}
 	if (w->command)

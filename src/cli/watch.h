@@ -62,6 +62,7 @@ struct watched {
 	int64_t ahead_ns; /* its clock minus ours */
 	bool is_given;	  /* by the user; others are found (--children, --all) */
 	bool is_open, is_greeted;
+	bool is_awaited;  /* that it has no loop yet was said */
 	bool is_replaced; /* its memory is gone: it ends, or another program is run in it */
 	struct target target;
 	struct look look;     /* the last full look */

@@ -223,8 +223,9 @@ void watch_exec_destroy(struct watch_exec *x, uint64_t patience_ns)
 	while (x->n--)
 		free(x->queue[x->first++ % WATCH_EXEC_QUEUE].text);
 	if (x->left_out || x->killed || x->failed)
-		log_warn("--exec: %llu events left out, %llu commands killed, %llu failed",
-			 (unsigned long long)x->left_out, (unsigned long long)x->killed,
+		log_warn("--exec: %llu %s left out, %llu %s killed, %llu failed",
+			 (unsigned long long)x->left_out, PLURAL(x->left_out, "event", "events"),
+			 (unsigned long long)x->killed, PLURAL(x->killed, "command", "commands"),
 			 (unsigned long long)x->failed);
 	free(x);
 }

@@ -180,6 +180,17 @@ static void try_again(struct watched *t, uint64_t now)
 	t->step_ns = 2 * t->step_ns < STEP_LAST_NS ? 2 * t->step_ns : STEP_LAST_NS;
 }
 
+/* To wait for a loop in silence would look as if all were well with one. */
+static void say_awaited(const struct watch *w, struct watched *t, const char *what)
+{
+	if (!t->is_given || t->is_awaited || t->pid == w->command || t->step_ns < STEP_LAST_NS)
+		return;
+	t->is_awaited = true;
+	log_warn("process %d %s: %s", (int)t->pid, what,
+		 w->o.children ? "only its children are watched, now and later"
+			       : "waiting until it does");
+}
+
 /* Why it cannot be watched is told once; one that is not Python's yet may become so. */
 static bool give_up(struct watch *w, struct watched *t, const struct error *err)
 {
@@ -196,8 +207,11 @@ static bool give_up(struct watch *w, struct watched *t, const struct error *err)
 	}
 	if (t->is_replaced && err->code == ERR_NOT_PYTHON)
 		say_lost(w, t, "it became a program that is not Python's");
-	if (may_come || t->is_replaced)
+	if (may_come || t->is_replaced) {
+		if (err->code == ERR_NOT_PYTHON)
+			say_awaited(w, t, "does not run Python");
 		return false;
+	}
 	if (t->is_given) {
 		w->status = report_error(err);
 	} else {
@@ -234,6 +248,8 @@ bool watched_attach(struct watch *w, struct watched *t, uint64_t now)
 	if (t->n) {
 		t->step_ns = STEP_FIRST_NS;
 		t->attach_ns = now + REFRESH_NS;
+	} else {
+		say_awaited(w, t, "runs no event loop");
 	}
 	return true;
 }

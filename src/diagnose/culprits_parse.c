@@ -272,8 +272,8 @@ static bool split(const struct parser *p, char *line, char *field[COLUMNS], size
 	}
 	if (*n >= COLUMNS - 1)
 		return true;
-	wrong(p, field[*n - 1] + strlen(field[*n - 1]), "%zu column%s, at least %d are needed", *n,
-	      *n == 1 ? "" : "s", COLUMNS - 1);
+	wrong(p, field[*n - 1] + strlen(field[*n - 1]), "%zu %s, at least %d are needed", *n,
+	      PLURAL(*n, "column", "columns"), COLUMNS - 1);
 	return error_hint(p->err, "match_kind, pattern, category, title, advice, with a tab "
 				  "(not spaces) between them");
 }

@@ -217,13 +217,24 @@ static const struct explanation table[] = {
 	 "The row of the catalogue says what to do about this resource; look at the tasks that "
 	 "hold it.",
 	 "wait"},
+	{EXPLAIN_KIND, "WAITING", "wait.deadlock", "tasks wait for a lock of each other",
+	 "The loop is on time, and some of its tasks will never go on: each waits for an "
+	 "asyncio.Lock that the next one has, the last for that of the first; or one waits for "
+	 "its own.",
+	 "Each of them is inside of the async with of its lock and waits for the next lock, all "
+	 "while the loop slept, and no timeout around any of them was found. Where one of that "
+	 "is not certain it is evidence of another verdict: likely.",
+	 "Cancel one of them, or restart. Take locks in one order everywhere, or under "
+	 "asyncio.timeout(); an asyncio.Lock is not re-entrant.",
+	 ""},
 	{EXPLAIN_VERDICT, "HEALTHY", "", "the loop is on time: look elsewhere",
 	 "The loop is on time: it returns to select in less than the threshold, and no timer is "
 	 "late. Slowness comes from somewhere else.",
 	 "The looks find the loop in select, or in turns that are younger than the threshold. "
 	 "One hold that was longer is told, with certainty medium.",
 	 "Look at what tasks wait for (the table of groups), at the peers, and at other "
-	 "processes of the service.",
+	 "processes of the service. It says nothing of the time before the looks: stallscope "
+	 "watch waits for stalls that come and go.",
 	 ""},
 	{EXPLAIN_VERDICT, "STOPPED", "", "the process is stopped by a signal",
 	 "The process got SIGSTOP or SIGTSTP, and no thread of it runs.",

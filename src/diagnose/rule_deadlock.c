@@ -109,9 +109,9 @@ static void explain_pool(const struct facts *f, struct verdict *v)
 	v->title = "its thread waits for a connection, and this loop's own tasks have them all";
 	v->advice = "give connections back before awaiting; an async engine "
 		    "(create_async_engine) waits without holding the loop; pool_timeout ends it";
-	add_evidence(v, "pool object",
-		     "%lld of %lld connections are out, %u with tasks of this loop",
-		     (long long)d->checked_out, (long long)d->pool_limit, d->pool_holders);
+	add_evidence(v, "pool object", "%lld of %lld %s out, %u with tasks of this loop",
+		     (long long)d->checked_out, (long long)d->pool_limit,
+		     PLURAL(d->pool_limit, "connection is", "connections are"), d->pool_holders);
 }
 
 bool deadlock(const struct facts *f)

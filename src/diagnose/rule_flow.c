@@ -73,8 +73,8 @@ static void name_overload(const struct facts *f, const struct snap_ready *ready,
 		v->title = "retries: more of them start than end";
 		v->advice = "fewer retries with longer, random pauses, and a circuit breaker: what "
 			    "they call is down or too slow";
-		add_evidence(v, "frames", "%u of %u tasks are inside a retry", f->loop->under_retry,
-			     f->loop->tasks);
+		add_evidence(v, "frames", "%u of %u %s inside a retry", f->loop->under_retry,
+			     f->loop->tasks, PLURAL(f->loop->tasks, "task is", "tasks are"));
 	} else if (f->loop->info.timers_late > LATE_TIMERS) {
 		set_verdict(v, v->id, v->confidence, "timers");
 		v->title = "more timers are due than the loop can serve";
@@ -87,8 +87,8 @@ static void name_overload(const struct facts *f, const struct snap_ready *ready,
 		v->title = "too many tasks of one kind at once";
 	}
 	if (n && ready->top[0].count)
-		add_evidence(v, "_ready", "%u of %u sampled are %s", ready->top[0].count, n,
-			     ready->top[0].name);
+		add_evidence(v, "_ready", "%u of %u sampled %s %s", ready->top[0].count, n,
+			     PLURAL(ready->top[0].count, "is", "are"), ready->top[0].name);
 }
 
 void explain_overloaded(const struct facts *f, struct verdict *v)
@@ -104,8 +104,9 @@ void explain_overloaded(const struct facts *f, struct verdict *v)
 	v->advice =
 		"bound the concurrency: asyncio.Semaphore, a fixed pool of workers on a bounded "
 		"Queue, or TaskGroup in batches";
-	add_evidence(v, "_run_once locals", "largest batch %lld callbacks, one turn %.3f s",
-		     (long long)f->max_batch, f->turn_s);
+	add_evidence(v, "_run_once locals", "largest batch %lld %s, one turn %.3f s",
+		     (long long)f->max_batch, PLURAL(f->max_batch, "callback", "callbacks"),
+		     f->turn_s);
 	if (f->looks > 1)
 		add_evidence(v, "looks", "the callback changed between %zu looks in %.0f ms",
 			     f->looks, f->window_s * 1e3);

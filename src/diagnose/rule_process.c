@@ -187,13 +187,14 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 		set_verdict(v, VERDICT_NO_LOOP, confidence, "finished");
 		v->title = "the event loop has ended";
 		v->advice = advice_of("finished");
-		add_evidence(v, "asyncio.tasks", "%lld tasks were made, none is left",
-			     (long long)s->tasks_made);
+		add_evidence(v, "asyncio.tasks", "%lld %s made, none is left",
+			     (long long)s->tasks_made,
+			     PLURAL(s->tasks_made, "task was", "tasks were"));
 	}
 	add_evidence(v, "sys.modules", "asyncio is %simported", s->asyncio_loaded ? "" : "not ");
-	add_evidence(v, "thread states", "%zu thread%s, none runs a loop", s->n_threads,
-		     s->n_threads == 1 ? "" : "s");
+	add_evidence(v, "thread states", "%zu %s, none runs a loop", s->n_threads,
+		     PLURAL(s->n_threads, "thread", "threads"));
 	if (unread)
-		add_evidence(v, "frames", "the stacks of %zu of %zu threads could not be read",
-			     unread, s->n_threads);
+		add_evidence(v, "frames", "the stacks of %zu of %zu %s could not be read", unread,
+			     s->n_threads, PLURAL(s->n_threads, "thread", "threads"));
 }

@@ -158,8 +158,8 @@ void explain_gc(const struct facts *f, struct verdict *v)
 	if (row)
 		take_row(row, &v->culprit);
 	stall_evidence(f, v);
-	add_evidence(v, "interpreter state", "gc.collecting in %zu of %zu looks", f->gc_looks,
-		     f->looks);
+	add_evidence(v, "interpreter state", "gc.collecting in %zu of %zu %s", f->gc_looks,
+		     f->looks, PLURAL(f->looks, "look", "looks"));
 }
 
 /* ---- blocked -----------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ void add_gil_evidence(const struct facts *f, struct verdict *v)
 {
 	if (f->gil_looks)
 		add_evidence(v, "/proc/PID/task/TID/syscall",
-			     "asleep on the GIL (futex in _PyRuntime) in %zu of %zu looks",
-			     f->gil_looks, f->looks);
+			     "asleep on the GIL (futex in _PyRuntime) in %zu of %zu %s",
+			     f->gil_looks, f->looks, PLURAL(f->looks, "look", "looks"));
 }
 
 void explain_starved_gil(const struct facts *f, struct verdict *v)
@@ -102,9 +102,10 @@ static void explain_throttled(const struct snapshot *s, struct verdict *v)
 	v->title = "gets no CPU: its cgroup has used up its quota";
 	v->advice = "raise limits.cpu (the quota), or remove it; fewer busy threads use it up "
 		    "more slowly";
-	add_evidence(v, "cpu.stat", "throttled in %llu of %llu periods while we looked, %.2f s",
+	add_evidence(v, "cpu.stat", "throttled in %llu of %llu %s while we looked, %.2f s",
 		     (unsigned long long)(b->nr_throttled - a->nr_throttled),
 		     (unsigned long long)(b->nr_periods - a->nr_periods),
+		     PLURAL(b->nr_periods - a->nr_periods, "period", "periods"),
 		     (double)(b->throttled_us - a->throttled_us) / 1e6);
 	if (s->limits.cpu_quota_cores > 0)
 		add_evidence(v, "cpu.max", "the quota is %.2f CPUs", s->limits.cpu_quota_cores);

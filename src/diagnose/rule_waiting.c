@@ -141,14 +141,19 @@ void explain_waiting(const struct facts *f, struct verdict *v)
 	if (lost)
 		v->advice = "restart it, then look for what lost the wake-up: a waiter that was "
 			    "cancelled when its turn came (a newer Python or library may mend it)";
-	add_evidence(v, "await chains", "%u of %u tasks wait in %s", site.count, site.of,
+	add_evidence(v, "await chains", "%u of %u %s in %s", site.count, site.of,
+		     PLURAL(site.of, "task waits", "tasks wait"),
 		     executor ? "the default executor" : site.row->pattern);
 	if (info->have_executor && executor)
 		add_evidence(v, "_default_executor",
-			     "%lld threads of at most %lld, %lld idle, %lld jobs queued",
-			     (long long)info->executor_threads, (long long)info->executor_max,
+			     "%lld %s of at most %lld, %lld idle, %lld %s queued",
+			     (long long)info->executor_threads,
+			     PLURAL(info->executor_threads, "thread", "threads"),
+			     (long long)info->executor_max,
 			     (long long)(info->executor_idle > 0 ? info->executor_idle : 0),
-			     (long long)info->executor_queued);
+			     (long long)info->executor_queued,
+			     PLURAL(info->executor_queued, "job", "jobs"));
 	add_evidence(v, "looks", "the loop itself is on time: worst hold %.1f ms",
 		     ns_to_s(f->worst_held_ns) * 1e3);
+	add_ring_evidence(f, v);
 }

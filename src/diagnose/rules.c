@@ -73,7 +73,8 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 
 	set_verdict(v, VERDICT_HEALTHY, f->looks > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM, "");
 	v->title = "the loop is healthy";
-	v->advice = "the loop is not the problem: see what the tasks wait on";
+	v->advice = "the loop is not the problem now: see what the tasks wait on; for what comes "
+		    "and goes: stallscope watch PID";
 	if (f->episodes) {
 		set_verdict(v, VERDICT_HEALTHY, CONFIDENCE_MEDIUM, "");
 		v->title = "the loop turns, but was held once while we looked";
@@ -90,6 +91,7 @@ static void explain_healthy(const struct facts *f, struct verdict *v)
 	if (f->all_looks > 1 && !l->own_clock)
 		add_evidence(v, "looks", "worst hold in %zu looks over %.0f ms: %.1f ms",
 			     f->all_looks, f->all_window_s * 1e3, ns_to_s(f->worst_held_ns) * 1e3);
+	add_ring_evidence(f, v);
 }
 
 static bool always(const struct facts *f)
@@ -123,6 +125,7 @@ static const struct rule loop_rules[] = {
 	{"stalled.cpu", stalled_cpu, explain_cpu},
 	{"choppy", choppy, explain_choppy},
 	{"busy", busy, explain_busy},
+	{"waiting.deadlock", lock_ring, explain_lock_ring},
 	{"waiting", waiting, explain_waiting},
 	{"healthy", healthy, explain_healthy},
 	{"otherwise", always, explain_unsure},

@@ -73,6 +73,11 @@ void explain_choppy(const struct facts *f, struct verdict *v);
 bool busy(const struct facts *f);
 void explain_busy(const struct facts *f, struct verdict *v);
 
+/* The loop is well, and some of its tasks wait for locks of each other (rule_lock_ring.c). */
+bool lock_ring(const struct facts *f);
+void explain_lock_ring(const struct facts *f, struct verdict *v);
+void add_ring_evidence(const struct facts *f, struct verdict *v); /* where it is likely only */
+
 /* The loop is well, its tasks wait (rule_waiting.c). */
 bool waiting(const struct facts *f);
 void explain_waiting(const struct facts *f, struct verdict *v);

@@ -34,7 +34,8 @@ static bool is_apart(const struct diff_row *r)
 
 static void measured(struct page *p, const struct diff *d, const struct report_options *o)
 {
-	struct table *t = page_table(p, "What changed, the worst first", " |of|what|before|after");
+	struct table *t =
+		page_table(p, "What changed, the worst first", " |of|/what|+/before|+/after");
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->n; i++) {
@@ -72,7 +73,8 @@ static void not_compared(struct page *p, const struct diff *d)
 
 static void apart(struct page *p, const struct diff *d, const struct report_options *o)
 {
-	struct table *t = page_table(p, "Files, libraries and modules", " |of|what|before|after");
+	struct table *t =
+		page_table(p, "Files, libraries and modules", " |of|/what|+/before|+/after");
 	size_t n = 0, shown[DIFF_MODULE + 1] = {0};
 
 	for (size_t i = 0; i < d->n; i++) {
@@ -111,7 +113,7 @@ void diff_text(const struct diff *d, const struct report_options *o, struct strb
 	struct page p;
 
 	page(d, o, &p);
-	page_text(&p, o->ascii, out);
+	page_text(&p, o->width, o->ascii, out);
 	page_deinit(&p);
 }
 

@@ -7,7 +7,7 @@
 #include "stallscope/cleanup.h"
 #include "stallscope/utf8.h"
 #include "svg.h"
-#include "table.h"
+#include "stallscope/table.h"
 
 #define ROW_HEIGHT 18.0
 #define NODES_MAX  20000u

@@ -91,11 +91,12 @@ static void held_line(const struct history *h, struct page *p)
 	if (!count)
 		page_line(p, "No loop was seen to be held for the threshold.");
 	else if (observed >= held)
-		page_line(p, "Held for %s in %llu stalls: %.1f %% of the time.", duration(p, held),
-			  (unsigned long long)count, held / observed * 100);
+		page_line(p, "Held for %s in %llu %s: %.1f %% of the time.", duration(p, held),
+			  (unsigned long long)count, PLURAL(count, "stall", "stalls"),
+			  held / observed * 100);
 	else
-		page_line(p, "Held for %s in %llu stalls.", duration(p, held),
-			  (unsigned long long)count);
+		page_line(p, "Held for %s in %llu %s.", duration(p, held),
+			  (unsigned long long)count, PLURAL(count, "stall", "stalls"));
 }
 
 static void summary(const struct history *h, struct page *p)
@@ -106,9 +107,9 @@ static void summary(const struct history *h, struct page *p)
 	span(h, &first, &last);
 	report_time(first, from, sizeof(from));
 	report_time(last, to, sizeof(to));
-	page_line(p, "stallscope: report of %zu file%s, %zu host%s, %zu loop%s", h->n_files,
-		  h->n_files == 1 ? "" : "s", hosts(h), hosts(h) == 1 ? "" : "s", h->n_loops,
-		  h->n_loops == 1 ? "" : "s");
+	page_line(p, "stallscope: report of %zu %s, %zu %s, %zu %s", h->n_files,
+		  PLURAL(h->n_files, "file", "files"), hosts(h), PLURAL(hosts(h), "host", "hosts"),
+		  h->n_loops, PLURAL(h->n_loops, "loop", "loops"));
 	page_line(p, "From %s to %s UTC, looked at for %s.", from, to,
 		  duration(p, history_observed(h)));
 	held_line(h, p);
@@ -116,18 +117,21 @@ static void summary(const struct history *h, struct page *p)
 		const struct history_file *f = &h->files[i];
 
 		if (f->read < f->lines)
-			page_line(p, "%s: %llu of %llu lines read; line %llu: %s", f->path,
+			page_line(p, "%s: %llu of %llu %s read; line %llu: %s", f->path,
 				  (unsigned long long)f->read, (unsigned long long)f->lines,
+				  PLURAL(f->lines, "line", "lines"),
 				  (unsigned long long)f->first_bad, f->why);
 		else if (f->recording && !f->bye)
 			page_line(p, "%s: was cut off, its last line is missing", f->path);
 		if (f->missed)
-			page_line(p, "%s: %llu looks could not be taken in time", f->path,
-				  (unsigned long long)f->missed);
+			page_line(p, "%s: %llu %s could not be taken in time", f->path,
+				  (unsigned long long)f->missed,
+				  PLURAL(f->missed, "look", "looks"));
 	}
 	if (h->left_out)
-		page_line(p, "%llu things were left out: there is more than is kept",
-			  (unsigned long long)h->left_out);
+		page_line(p, "%llu %s left out: there is more than is kept",
+			  (unsigned long long)h->left_out,
+			  PLURAL(h->left_out, "thing was", "things were"));
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -144,8 +148,8 @@ const char *report_what(struct arena *arena, const struct holder *x)
 static void holders(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Holders, those with the most held time first",
-				     ">share|>held|>count|>p50|>p95|>max|who|in what|"
-				     "fingerprint|>hosts");
+				     ">share|>held|>count|>p50|>p95|>max|+/who|+in what|"
+				     "+=fingerprint|>hosts");
 	cleanup_free uint32_t *rank = history_rank(h);
 	double all = history_held(h);
 
@@ -197,7 +201,7 @@ const char *report_whose(struct arena *arena, const struct history_loop *l)
 static void stalls(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Stalls, the longest first",
-				     "began (UTC)|>held|>at most|whose|who|in what");
+				     "began (UTC)|>held|>at most|/whose|+who|+in what");
 	cleanup_free uint32_t *order = report_longest(h);
 	char when[40];
 
@@ -231,7 +235,7 @@ static void lag_row(struct page *p, struct table *t, const char *whose, const st
 static void lag(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Lag of the loops, over all looks",
-				     "whose|>looks|>p50|>p90|>p99|>p99.9|>max");
+				     "/whose|>looks|>p50|>p90|>p99|>p99.9|>max");
 	struct sketch all = history_lag(h);
 
 	if (all.count && h->n_loops > 1)
@@ -255,8 +259,8 @@ static void number(struct page *p, struct table *t, int64_t n) /* negative: unkn
 static void loops(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Loops",
-				     "whose|now|>looks|>unhealthy|>stalls|>held|>tasks at first|"
-				     ">now|>most|command");
+				     "/whose|+verdict|>looks|>unhealthy|>stalls|>held|"
+				     ">tasks at first|>now|>most|+/command");
 
 	for (size_t i = 0; i < rows_of(o, h->n_loops); i++) {
 		const struct history_loop *l = &h->loops[i];
@@ -303,7 +307,8 @@ uint32_t *report_groups(const struct history *h)
 static void groups(const struct history *h, const struct report_options *o, struct page *p)
 {
 	struct table *t = page_table(p, "Tasks by await place, at the last full snapshot",
-				     ">tasks|>at first|>most|>oldest|waits on|who|where|whose");
+				     ">tasks|>at first|>most|>oldest|waits on|+who|+/where|"
+				     "+/whose");
 	cleanup_free uint32_t *order = report_groups(h);
 
 	for (size_t i = 0; i < rows_of(o, h->n_groups); i++) {
@@ -337,7 +342,7 @@ void report_text(const struct history *h, const struct report_options *o, struct
 	struct page p;
 
 	report_page(h, o, &p);
-	page_text(&p, o->ascii, out);
+	page_text(&p, o->width, o->ascii, out);
 	page_deinit(&p);
 }
 

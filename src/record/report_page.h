@@ -3,7 +3,7 @@
 #ifndef STALLSCOPE_RECORD_REPORT_PAGE_H
 #define STALLSCOPE_RECORD_REPORT_PAGE_H
 
-#include "table.h"
+#include "stallscope/table.h"
 
 /* Freed by page_deinit(). */
 void report_page(const struct history *h, const struct report_options *o, struct page *ret);

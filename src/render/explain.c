@@ -86,8 +86,8 @@ static void catalogue_text(struct text *t, const struct topic *topic)
 	if (!topic->n_rows)
 		return;
 	LINE(t, "%s", "");
-	LINE(t, "In the catalogue of calls: %zu row%s%s", topic->n_rows,
-	     topic->n_rows == 1 ? "" : "s", rows ? "" : " (-v shows them)");
+	LINE(t, "In the catalogue of calls: %zu %s%s", topic->n_rows,
+	     PLURAL(topic->n_rows, "row", "rows"), rows ? "" : " (-v shows them)");
 	if (rows)
 		rows_text(t, topic);
 	else

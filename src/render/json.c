@@ -320,11 +320,13 @@ static json_t *resource(const struct snapshot *s, const struct snap_resource *r)
 
 	for (uint32_t i = 0; i < r->n_holders; i++)
 		json_array_append_new(holders, task_id(s, r->holders[i]));
-	return json_pack("{so ss sI so so so so so sb}", "id", hex(r->address), "type", r->type,
+	return json_pack("{so ss sI so so so so so so sb}", "id", hex(r->address), "type", r->type,
 			 "waiters", (json_int_t)r->waiters, "locked",
 			 r->locked < 0 ? json_null() : json_boolean(r->locked), "value",
 			 count(r->value), "size", count(r->size), "maxsize", count(r->maxsize),
-			 "likely_holders", holders, "lost_wakeup", r->lost);
+			 "likely_holders", holders, "holder",
+			 r->holder == SNAP_NONE ? json_null() : task_id(s, r->holder),
+			 "lost_wakeup", r->lost);
 }
 
 static json_t *resources(const struct snapshot *s, uint32_t loop)

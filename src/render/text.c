@@ -15,26 +15,6 @@
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
-/* For a terminal that shows nothing else: other characters as their numbers. */
-static void to_ascii(struct strbuf *line)
-{
-	struct strbuf out = STRBUF_INIT;
-	size_t i = 0;
-	uint32_t cp;
-
-	while (i < line->len) {
-		i += utf8_decode(line->data + i, line->len - i, &cp);
-		if (cp < 0x80)
-			strbuf_addch(&out, (char)cp);
-		else if (cp == 0x2026) /* the mark of a cut */
-			strbuf_addch(&out, '~');
-		else
-			strbuf_addf(&out, cp > 0xffff ? "\\U%08x" : "\\u%04x", cp);
-	}
-	strbuf_deinit(line);
-	*line = out;
-}
-
 #define LABEL_COLS 13u /* "  executor   ": where the text of a line with a label begins */
 
 /* A label at the begin of a line that was composed whole. */
@@ -75,7 +55,7 @@ void text_end_line(struct text *t)
 		return;
 	}
 	if (t->o->ascii)
-		to_ascii(&t->line);
+		utf8_to_ascii(&t->line);
 	utf8_add_cut(t->out, t->line.data, t->o->width, false, t->o->ascii);
 	while (t->out->len && t->out->data[t->out->len - 1] == ' ')
 		strbuf_setlen(t->out, t->out->len - 1);
@@ -250,7 +230,8 @@ static void stack_text(struct text *t, const struct snap_stack *stack, const str
 		uint32_t at = stack->n - 1 - i; /* newest last */
 
 		if (!t->o->verbose && stack->n > FRAMES_SHOWN && i == head) {
-			TEXT_LINE(t, "  ... %u frames (-v shows them)", stack->n - FRAMES_SHOWN);
+			TEXT_LINE(t, "  ... %u %s (-v shows them)", stack->n - FRAMES_SHOWN,
+				  PLURAL(stack->n - FRAMES_SHOWN, "frame", "frames"));
 			i += stack->n - FRAMES_SHOWN - 1;
 			continue;
 		}
@@ -445,8 +426,8 @@ static void problems_text(struct text *t)
 	moved_text(t);
 	if (t->s->variables_left) {
 		TEXT_LINE(t, "%s", "");
-		TEXT_LINE(t, "Variables of %zu more frames are not shown: they are too many.",
-			  t->s->variables_left);
+		TEXT_LINE(t, "Variables of %zu more %s are not shown: they are too many.",
+			  t->s->variables_left, PLURAL(t->s->variables_left, "frame", "frames"));
 	}
 	if (!t->s->n_problems)
 		return;
@@ -473,10 +454,9 @@ static void freeze_text(struct text *t)
 		strbuf_addstr(&line, "did not pause the process");
 	if (f->stopped)
 		strbuf_addf(&line,
-			    "%s; %" PRIu32 " Python thread%s stood while %" PRIu64
-			    " KiB were copied",
+			    "%s; %" PRIu32 " Python %s stood while %" PRIu64 " KiB were copied",
 			    f->rounds > 1 ? " in several stops" : "", f->threads,
-			    f->threads == 1 ? "" : "s", f->pages * SOURCE_PAGE / 1024);
+			    PLURAL(f->threads, "thread", "threads"), f->pages * SOURCE_PAGE / 1024);
 	if (f->late_pages)
 		strbuf_addf(&line, ", %" PRIu64 " KiB were read later",
 			    f->late_pages * SOURCE_PAGE / 1024);

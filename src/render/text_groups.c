@@ -104,7 +104,8 @@ static void foot_lines(struct text *t, const struct task_group *groups, size_t s
 		orphans += groups[i].orphans;
 	}
 	if (others)
-		TEXT_LINE(t, "%7u  in %zu other places (-v shows them)", others, n - shown);
+		TEXT_LINE(t, "%7u  in %zu other %s (-v shows them)", others, n - shown,
+			  PLURAL(n - shown, "place", "places"));
 	unknown_line(t, groups, shown);
 	if (orphans)
 		TEXT_LINE(t, NOTE "%u of them ORPHAN: nothing is left that could wake them",
@@ -126,7 +127,7 @@ void text_filtered(struct text *t, uint32_t loop)
 		of += t->s->tasks[i].loop == loop;
 		shown += t->s->tasks[i].loop == loop && filter->matches[i];
 	}
-	strbuf_addf(&line, "%zu of %zu tasks match", shown, of);
+	strbuf_addf(&line, "%zu of %zu %s", shown, of, PLURAL(of, "task matches", "tasks match"));
 	for (size_t i = 0; i < filter->n_terms; i++) {
 		strbuf_addstr(&line, i ? " and " : " ");
 		utf8_add_safe(&line, filter->terms[i], strlen(filter->terms[i]), 200);

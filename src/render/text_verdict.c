@@ -34,7 +34,7 @@ static void culprit_lines(struct text *t, const struct verdict *v)
 /* "1 task", "2 tasks": to be followed by what is said of them. */
 static void add_count(struct strbuf *out, long long n, const char *one, const char *many)
 {
-	strbuf_addf(out, "%lld %s", n, n == 1 ? one : many);
+	strbuf_addf(out, "%lld %s", n, PLURAL(n, one, many));
 }
 
 /* Of a sleep() the heap has a callback that says nothing to a reader. */
@@ -237,9 +237,9 @@ static void overloaded_text(struct text *t, const struct snap_loop *l, const str
 			 v->callback_s * 1e6);
 	if (v->batch > 0)
 		snprintf(line, sizeof(line),
-			 "The loop turns, but one turn takes %s: %lld callbacks were ready at "
-			 "once%s.",
-			 duration(turn, aio_ns(v->turn_s)), (long long)v->batch, each);
+			 "The loop turns, but one turn takes %s: %lld %s ready at once%s.",
+			 duration(turn, aio_ns(v->turn_s)), (long long)v->batch,
+			 PLURAL(v->batch, "callback was", "callbacks were"), each);
 	else
 		snprintf(line, sizeof(line), "The loop turns, but one turn takes %s%s.",
 			 duration(turn, aio_ns(v->turn_s)), each);
@@ -259,8 +259,8 @@ static void choppy_text(struct text *t, const struct snap_loop *l, const struct 
 	char worst[32], line[200];
 
 	snprintf(line, sizeof(line),
-		 "The event loop %s: %u holds while we looked, the worst of at least %s.%s",
-		 v->title, v->episodes, duration(worst, v->lag_ns),
+		 "The event loop %s: %u %s while we looked, the worst of at least %s.%s", v->title,
+		 v->episodes, PLURAL(v->episodes, "hold", "holds"), duration(worst, v->lag_ns),
 		 caught ? " The last one that was caught:" : "");
 	text_wrap(t, "", line);
 	if (caught) {
@@ -287,8 +287,8 @@ static void resource_line(struct text *t, const struct snap_resource *r)
 	strbuf_addf(&line, "%s at 0x%llx: ", r->type, (unsigned long long)r->address);
 	add_count(&line, r->waiters, "waits", "wait");
 	if (r->maxsize > 0)
-		strbuf_addf(&line, ", %lld of %lld items", (long long)r->size,
-			    (long long)r->maxsize);
+		strbuf_addf(&line, ", %lld of %lld %s", (long long)r->size, (long long)r->maxsize,
+			    PLURAL(r->maxsize, "item", "items"));
 	if (r->value >= 0 && strstr(r->type, "Semaphore"))
 		strbuf_addf(&line, ", %lld free", (long long)r->value);
 	if (r->lost)
@@ -307,24 +307,80 @@ static bool is_shared(const struct snap_resource *r, const struct verdict *v)
 	return r->type && 2 * (uint64_t)r->waiters >= v->site_count;
 }
 
+/* Tasks that wait for a lock of each other, one after the other. */
+static void ring_text(struct text *t, const struct verdict *v)
+{
+	uint32_t at = v->site_task;
+	char lag[32], line[300];
+
+	snprintf(line, sizeof(line),
+		 "The event loop is healthy (lag %s), but %u of its %u %s for each other, and "
+		 "cannot go on.",
+		 duration(lag, v->lag_ns), v->site_count, v->site_of,
+		 PLURAL(v->site_of, "task waits", "tasks wait"));
+	if (v->site_count == 1)
+		snprintf(line, sizeof(line),
+			 "The event loop is healthy (lag %s), but one of its tasks waits for "
+			 "itself, and cannot go on.",
+			 lag);
+	text_wrap(t, "", line);
+	TEXT_LINE(t, "%s", "");
+	text_wrap(t, "  where      ", v->title);
+	for (uint32_t i = 0; i < v->site_count && at != SNAP_NONE; i++) {
+		const struct snap_task *task = &t->s->tasks[at];
+		const struct snap_frame *f = text_own_frame(t->s, &task->stack);
+		cleanup_strbuf struct strbuf words = STRBUF_INIT;
+
+		at = t->s->resources[task->resource].holder;
+		strbuf_addf(&words, "%s", task->name);
+		if (f) {
+			strbuf_addf(&words, ", %s ", snap_code_of(t->s, f)->qualname);
+			text_place(t, f, &words);
+			strbuf_addch(&words, ',');
+		}
+		strbuf_addf(&words, " waits for %s", t->s->tasks[at].name);
+		text_wrap(t, i ? "             " : "  tasks      ", words.data);
+	}
+}
+
 static void waiting_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
 {
 	const struct snap_task *task = &t->s->tasks[v->site_task];
 	char lag[32], line[300];
 
+	if (!strcmp(v->kind, "wait.deadlock")) {
+		ring_text(t, v);
+		return;
+	}
+
 	snprintf(line, sizeof(line),
-		 "The event loop is healthy (lag %s), its tasks are not served: %u of %u wait in "
+		 "The event loop is healthy (lag %s), its tasks are not served: %u of %u %s in "
 		 "one place.",
-		 duration(lag, v->lag_ns), v->site_count, v->site_of);
+		 duration(lag, v->lag_ns), v->site_count, v->site_of,
+		 PLURAL(v->site_count, "waits", "wait"));
 	text_wrap(t, "", line);
 	TEXT_LINE(t, "%s", "");
 	text_wrap(t, "  where      ", v->title);
 	if (task->resource != SNAP_NONE && is_shared(&t->s->resources[task->resource], v))
 		resource_line(t, &t->s->resources[task->resource]);
 	if (l->info.have_executor && l->info.executor_queued > 0)
-		TEXT_LINE(t, "  executor   %lld of %lld threads, %lld jobs queued",
+		TEXT_LINE(t, "  executor   %lld of %lld %s, %lld %s queued",
 			  (long long)l->info.executor_threads, (long long)l->info.executor_max,
-			  (long long)l->info.executor_queued);
+			  PLURAL(l->info.executor_max, "thread", "threads"),
+			  (long long)l->info.executor_queued,
+			  PLURAL(l->info.executor_queued, "job", "jobs"));
+}
+
+/* What was not looked at may have been otherwise. */
+static void add_covered(struct text *t)
+{
+	char window[32];
+
+	if (t->d->n_looks < 2 || t->d->window_s <= 0)
+		strbuf_addstr(&t->line, " at this one look");
+	else
+		strbuf_addf(&t->line, " in the %s looked at",
+			    duration(window, aio_ns(t->d->window_s)));
 }
 
 static void healthy_text(struct text *t, const struct snap_loop *l, const struct verdict *v)
@@ -332,9 +388,12 @@ static void healthy_text(struct text *t, const struct snap_loop *l, const struct
 	char lag[32], next[32];
 	double left;
 
-	TEXT_LINE(t, "The event loop %s (lag %s). %u task%s.",
-		  v->episodes ? "turns, but was held once while we looked" : "is healthy",
-		  duration(lag, v->lag_ns), l->tasks, l->tasks == 1 ? "" : "s");
+	strbuf_addf(&t->line, "The event loop %s (lag %s)",
+		    v->episodes ? "turns, but was held once while we looked" : "is healthy",
+		    duration(lag, v->lag_ns));
+	if (!v->episodes)
+		add_covered(t);
+	TEXT_LINE(t, ". %u %s.", l->tasks, PLURAL(l->tasks, "task", "tasks"));
 	if (l->phase != SNAP_SELECT || t->s->threads[l->thread].waits_for_gil)
 		return;
 	strbuf_addstr(&t->line, "  loop       waits in select");

@@ -80,7 +80,8 @@ static void add_peer(struct strbuf *out, const struct snap_wait_fd *fd)
 		    fd->is_dns ? " (a DNS server)" : "", kind ? ", " : "", kind ? kind : "",
 		    tcp_says(fd));
 	if (fd->retransmits)
-		strbuf_addf(out, ", sent again %u times", fd->retransmits);
+		strbuf_addf(out, ", sent again %u %s", fd->retransmits,
+			    PLURAL(fd->retransmits, "time", "times"));
 }
 
 /* Which end we have, and who has the other. */
@@ -102,12 +103,13 @@ static void add_pipe(struct strbuf *out, const struct snap_loop *l)
 	else if (w->pid)
 		strbuf_addstr(out, reads ? "written by " : "read by ");
 	else
-		strbuf_addf(out, "its %s was not found in %u of %u processes",
-			    reads ? "writer" : "reader", w->looked_at, w->processes);
+		strbuf_addf(out, "its %s was not found in %u of %u %s", reads ? "writer" : "reader",
+			    w->looked_at, w->processes,
+			    PLURAL(w->processes, "process", "processes"));
 	if (w->pid && !w->is_self)
 		add_process(out, w);
 	if (w->others)
-		strbuf_addf(out, " and %u others", w->others);
+		strbuf_addf(out, " and %u %s", w->others, PLURAL(w->others, "other", "others"));
 }
 
 static const char *kind_word(enum snap_fd_kind kind)

@@ -8,7 +8,8 @@
 
 #include "builder.h"
 
-#define DEEP 2u /* values on the stack of an awaiting frame that has an `async with` */
+#define DEEP	 2u /* values on the stack of an awaiting frame that has an `async with` */
+#define SPELLING "./././././././././" /* of a path, as nobody else has it (wait.c says why) */
 
 uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool stream)
 {
@@ -21,6 +22,7 @@ uint32_t build_resource(struct builder *b, uint64_t address, uint32_t loop, bool
 		r = array_push(&b->s->resources, &b->s->n_resources, &b->resources_cap);
 		*r = (struct snap_resource){.address = address, .loop = loop, .stream = stream};
 		r->locked = r->value = r->size = r->maxsize = -1;
+		r->holder = SNAP_NONE;
 	}
 	b->s->resources[index].waiters++;
 	return index;
@@ -48,6 +50,8 @@ static bool read_resource(struct builder *b, struct snap_resource *r, bool *held
 struct search {
 	struct addrmap wanted; /* address -> index into resources */
 	struct addrmap depths; /* code and instruction -> values on the stack there */
+	uint32_t task;	       /* of the last __aexit__ of what that task itself waits for, ... */
+	unsigned entered;      /* ... and how many of them it has */
 };
 
 /* How deep the stack is at an instruction is the same for every frame that stands there. */
@@ -85,13 +89,56 @@ static uint32_t wanted_in(struct builder *b, struct search *search, uint64_t val
 	return rd_take(&py->rd) ? ADDRMAP_NONE : index;
 }
 
-static void add_holder(struct snap_resource *r, uint32_t task)
+static bool is_aexit(struct python *py, uint64_t function)
+{
+	uint32_t code = python_function(py, function);
+
+	return code != UINT32_MAX && !py->rd.failed && !strcmp(py->codes[code].name, "__aexit__");
+}
+
+/*
+ * True when slot i is what `async with` left of a Lock: its bound __aexit__, or from 3.14 on the
+ * function and behind it the Lock (LOAD_SPECIAL). Anything else, as an argument of a call that is
+ * being made, says that the task knows the Lock, not that it has it.
+ */
+static bool is_inside(struct builder *b, const struct py_frame *frame, size_t i, size_t first,
+		      uint64_t lock)
+{
+	struct python *py = b->py;
+	uint64_t value = python_slot(py, frame, i), function = 0;
+	bool is_lock = !strcmp(py_type_full_name(py, py_type(py, lock)), "asyncio.locks.Lock");
+
+	if (value != lock)
+		function = rd_u64(&py->rd, value + py->layout.field[F_METHOD_FUNC].offset);
+	else if (i > first)
+		function = python_slot(py, frame, i - 1);
+	is_lock = is_lock && function && is_aexit(py, function);
+	return !rd_take(&py->rd) && is_lock;
+}
+
+static void add_holder(struct snap_resource *r, uint32_t task, bool inside)
 {
 	for (uint32_t i = 0; i < r->n_holders; i++)
-		if (r->holders[i] == task)
+		if (r->holders[i] == task) {
+			r->holder = inside && r->n_holders == 1 ? task : r->holder;
 			return;
+		}
 	if (r->n_holders < ARRAY_SIZE(r->holders))
 		r->holders[r->n_holders++] = task;
+	r->holder = inside && r->n_holders == 1 ? task : SNAP_NONE; /* a Lock has one */
+}
+
+/*
+ * Who waits for it is about to enter its own block, and has an __aexit__ for that; with two of them
+ * it is in a block already, and waits for itself.
+ */
+static bool only_enters(struct search *search, uint32_t task, bool inside)
+{
+	if (search->task != task)
+		search->entered = 0;
+	search->task = task;
+	search->entered += inside;
+	return search->entered < 2;
 }
 
 static void search_frame(struct builder *b, struct search *search, uint32_t task,
@@ -107,10 +154,13 @@ static void search_frame(struct builder *b, struct search *search, uint32_t task
 	n = python_slots(b->py, &frame, &locals);
 	for (size_t i = locals; i < n && !b->py->rd.failed; i++) {
 		uint32_t index = wanted_in(b, search, python_slot(b->py, &frame, i));
+		bool inside;
 
-		/* who waits for it is about to enter its own block */
-		if (index != ADDRMAP_NONE && b->s->tasks[task].resource != index)
-			add_holder(&b->s->resources[index], task);
+		if (index == ADDRMAP_NONE)
+			continue;
+		inside = is_inside(b, &frame, i, locals, b->s->resources[index].address);
+		if (b->s->tasks[task].resource != index || !only_enters(search, task, inside))
+			add_holder(&b->s->resources[index], task, inside);
 	}
 	rd_take(&b->py->rd);
 }
@@ -182,14 +232,35 @@ static size_t read_some(struct builder *b, struct search *search, bool many, siz
 	return left;
 }
 
+/* What tasks wait for and have is of one moment when nothing of their loop ran meanwhile. */
+static void ask_whether_slept(struct builder *b)
+{
+	bool *asked = mem_zalloc(b->s->n_loops + 1, sizeof(*asked));
+
+	for (size_t i = 0; i < b->s->n_resources; i++) {
+		const struct snap_resource *r = &b->s->resources[i];
+		struct snap_loop *loop;
+
+		if (r->holder == SNAP_NONE || r->loop == SNAP_NONE || asked[r->loop])
+			continue;
+		loop = &b->s->loops[r->loop];
+		asked[r->loop] = true;
+		loop->slept_through = loop->phase == SNAP_SELECT && !loop->turned &&
+				      is_same_call(b, &b->s->threads[loop->thread].os, SPELLING);
+	}
+	free(asked);
+}
+
 void build_resources(struct builder *b)
 {
-	struct search search = {ADDRMAP_INIT, ADDRMAP_INIT};
+	struct search search = {.wanted = ADDRMAP_INIT, .depths = ADDRMAP_INIT, .task = SNAP_NONE};
 	struct snapshot *s = b->s;
 
 	read_some(b, &search, false, read_some(b, &search, true, SNAP_MAX_RESOURCES));
-	if (search.wanted.used)
+	if (search.wanted.used) {
 		search_holders(b, &search);
+		ask_whether_slept(b);
+	}
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (s->tasks[i].resource != SNAP_NONE && s->resources[s->tasks[i].resource].lost)
 			s->tasks[i].waker = SNAP_WAKER_NOBODY;

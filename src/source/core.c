@@ -352,7 +352,9 @@ static bool compressed(const struct core *core, const unsigned char *magic, stru
 			err, "%s -d, or coredumpctl dump --output=FILE PID, gives the core itself",
 			kinds[i].tool);
 	}
-	return not_a_core(core, "no ELF header", err);
+	not_a_core(core, "no ELF header", err);
+	return !source_is_text(core->path) ||
+	       error_hint(err, "it is text; a recording is for stallscope report, or view");
 }
 
 static bool check_header(struct core *core, const Elf64_Ehdr *eh, struct error *err)

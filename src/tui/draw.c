@@ -346,10 +346,10 @@ static void other_title(const struct tui_state *s, struct grid *g)
 			       verdict_style(s->survey[i].id) == STYLE_BAD;
 		}
 		snprintf(text, sizeof(text),
-			 "stallscope  pick a process   %zu Python process%s, %zu with a loop, %zu "
+			 "stallscope  pick a process   %zu Python %s, %zu with a loop, %zu "
 			 "in "
 			 "trouble",
-			 s->n_survey, s->n_survey == 1 ? "" : "es", loops, bad);
+			 s->n_survey, PLURAL(s->n_survey, "process", "processes"), loops, bad);
 		grid_put(g, 0, 0, STYLE_TITLE, text, g->cols);
 	}
 }
@@ -370,11 +370,12 @@ static void workers_title(const struct tui_state *s, struct grid *g)
 		worst = worst ? worst : w;
 	}
 	if (tui_is_over(s))
-		snprintf(text, sizeof(text), "stallscope  group of %zu files   recorded",
-			 s->n_targets);
+		snprintf(text, sizeof(text), "stallscope  group of %zu %s   recorded", s->n_targets,
+			 PLURAL(s->n_targets, "file", "files"));
 	else
-		snprintf(text, sizeof(text), "stallscope  group of %zu processes   %d Hz  %s",
-			 s->n_targets, s->rate, s->paused ? "PAUSED" : "live");
+		snprintf(text, sizeof(text), "stallscope  group of %zu %s   %d Hz  %s",
+			 s->n_targets, PLURAL(s->n_targets, "process", "processes"), s->rate,
+			 s->paused ? "PAUSED" : "live");
 	grid_put(g, 0, 0, STYLE_TITLE, text, g->cols);
 	if (!worst) {
 		grid_put(g, 0, 1, STYLE_PLAIN,

@@ -446,8 +446,9 @@ static void draw_worker_recorded(struct pen *p, const struct watched *w)
 	late(p, -1, 8);
 	late(p, r->worst == HISTORY_NONE ? -1 : (int64_t)(r->h.stalls[r->worst].held_s * 1e9), 8);
 	p->x++;
-	snprintf(text, sizeof(text), "%llu stalls%s%s  %s", (unsigned long long)r->stalls,
-		 last ? ", last: " : "", last ? last->who : "", last ? last->place : "");
+	snprintf(text, sizeof(text), "%llu %s%s%s  %s", (unsigned long long)r->stalls,
+		 PLURAL(r->stalls, "stall", "stalls"), last ? ", last: " : "",
+		 last ? last->who : "", last ? last->place : "");
 	column(p, text, rest(p));
 }
 

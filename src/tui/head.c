@@ -115,6 +115,23 @@ static bool is_sentence(const struct report_line *line)
 	return !line->label && line->text[0] && line->text[0] != ' ';
 }
 
+/* Between two holds of a loop that is held again and again: by whom it was, as long as is known. */
+static void held_last(struct head *h, const struct tui_state *s)
+{
+	const struct seen *history = &tui_target(s)->history;
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	for (size_t i = 0; i < history->n && !line.len; i++) {
+		const struct seen_stall *stall = seen_stall(history, i);
+
+		if (stall->explained && stall->who[0])
+			strbuf_addf(&line, "the last time  %s  %s  %s", stall->who, stall->place,
+				    stall->what);
+	}
+	if (line.len)
+		head_add(h, STYLE_OWN, "held by", line.data);
+}
+
 static void held_by(struct head *h, const struct tui_state *s, const struct verdict *v)
 {
 	const struct snapshot *snap = &tui_picture(s)->snap;
@@ -129,6 +146,8 @@ static void held_by(struct head *h, const struct tui_state *s, const struct verd
 		if (v->id == VERDICT_STALLED || v->id == VERDICT_DEADLOCK)
 			head_add(h, STYLE_OWN, "held by",
 				 "(no Python frame: the callback runs in C)");
+		else if (v->id == VERDICT_CHOPPY)
+			held_last(h, s);
 		return;
 	}
 	f = &snap->frames[c->frame];
@@ -329,18 +348,21 @@ static void tasks_line(struct head *h, const struct tui_state *s, uint32_t loop)
 	strbuf_addf(&line, "%u: ", l->tasks);
 	if (tui_picture(s)->brief)
 		strbuf_addf(&line, "of those that were read ");
-	strbuf_addf(&line, "%u wait", n[SNAP_TASK_PENDING]);
+	strbuf_addf(&line, "%u %s", n[SNAP_TASK_PENDING],
+		    PLURAL(n[SNAP_TASK_PENDING], "waits", "wait"));
 	if (n[SNAP_TASK_READY])
 		strbuf_addf(&line, ", %u ready", n[SNAP_TASK_READY]);
 	if (n[SNAP_TASK_RUNNING])
-		strbuf_addf(&line, ", %u runs", n[SNAP_TASK_RUNNING]);
+		strbuf_addf(&line, ", %u %s", n[SNAP_TASK_RUNNING],
+			    PLURAL(n[SNAP_TASK_RUNNING], "runs", "run"));
 	if (n[SNAP_TASK_CANCELLING])
 		strbuf_addf(&line, ", %u cancelling", n[SNAP_TASK_CANCELLING]);
 	if (l->growth.have_growth)
 		strbuf_addf(&line, "; growth %+.1f/s", l->growth.growth_per_s);
 	if (l->info.have_executor)
-		strbuf_addf(&line, "; executor %lld/%lld threads, %lld queued",
+		strbuf_addf(&line, "; executor %lld/%lld %s, %lld queued",
 			    (long long)l->info.executor_threads, (long long)l->info.executor_max,
+			    PLURAL(l->info.executor_max, "thread", "threads"),
 			    (long long)l->info.executor_queued);
 	head_add(h, STYLE_PLAIN, "tasks", line.data);
 }
@@ -358,11 +380,11 @@ static void advice(struct head *h, const struct tui_state *s, const struct verdi
 	if (s->advice)
 		most = 8;
 
-	if (v->advice[0])
-		head_add_wrapped(s, h, STYLE_PLAIN, "do this", v->advice, most);
-	else if (v->id == VERDICT_HEALTHY)
+	if (v->id == VERDICT_HEALTHY && !v->episodes && !tui_is_over(s)) /* looking goes on here */
 		head_add(h, STYLE_PLAIN, "do this",
-			 "the loop is not the problem; [3]Groups has what tasks wait for");
+			 "no stall: [3] what tasks wait for, [4] stalls seen");
+	else if (v->advice[0])
+		head_add_wrapped(s, h, STYLE_PLAIN, "do this", v->advice, most);
 }
 
 static void held_lines(struct head *h, const struct tui_state *s, const struct report *r,
@@ -496,7 +518,8 @@ static void add_state(struct strbuf *out, const struct tui_state *s, const struc
 	else if (s->paused)
 		strbuf_addf(out, "PAUSED %s ago", text.data);
 	else if (w->shown->brief)
-		strbuf_addf(out, "live, %zu tasks read (r: all)", w->shown->snap.n_tasks);
+		strbuf_addf(out, "live, %zu %s read (r: all)", w->shown->snap.n_tasks,
+			    PLURAL(w->shown->snap.n_tasks, "task", "tasks"));
 	else if (age > fresh_ns)
 		strbuf_addf(out, "live, tasks %s old", text.data);
 	else

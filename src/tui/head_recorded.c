@@ -102,8 +102,8 @@ static void no_stall(struct head *h, const struct recorded *r)
 			 r->unhealthy, r->looks);
 	else
 		snprintf(h->verdict, sizeof(h->verdict),
-			 "OK no stall was recorded in %" PRIu64 " look%s", r->looks,
-			 r->looks == 1 ? "" : "s");
+			 "OK no stall was recorded in %" PRIu64 " %s", r->looks,
+			 PLURAL(r->looks, "look", "looks"));
 }
 
 /* ---- of a stall --------------------------------------------------------------------------------
@@ -154,7 +154,8 @@ static void holder_line(struct head *h, const struct recorded *r, const struct h
 	double all = history_held(&r->h);
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
-	strbuf_addf(&line, "%" PRIu64 " stall%s, ", x->held.count, x->held.count == 1 ? "" : "s");
+	strbuf_addf(&line, "%" PRIu64 " %s, ", x->held.count,
+		    PLURAL(x->held.count, "stall", "stalls"));
 	duration(&line, x->held.sum);
 	if (all > 0)
 		strbuf_addf(&line, " = %.0f %% of all time held", x->held.sum / all * 100);
@@ -201,7 +202,7 @@ static void of_stall(struct tui_state *s, uint32_t at, const struct seen_stall *
 
 static void count(struct strbuf *out, uint64_t n, const char *what)
 {
-	strbuf_addf(out, "%" PRIu64 " %s%s", n, what, n == 1 ? "" : "s");
+	strbuf_addf(out, "%" PRIu64 " %s%s", n, what, PLURAL(n, "", "s"));
 }
 
 static void file_line(struct tui_state *s)

@@ -54,7 +54,8 @@ const char *take_words(const char *text, size_t room, struct strbuf *line)
 void list_add_wrapped(struct list *list, enum style style, const char *indent, const char *text,
 		      unsigned width)
 {
-	size_t room = width > strlen(indent) + 10 ? width - strlen(indent) : 10;
+	size_t taken = strlen(indent) + 1; /* the mark of the cursor stands before it */
+	size_t room = width > taken + 10 ? width - taken : 10;
 
 	while (*text) {
 		cleanup_strbuf struct strbuf line = STRBUF_INIT;

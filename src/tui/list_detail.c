@@ -34,17 +34,27 @@ static const char *owner_word(enum snap_owner owner)
 	return "not known";
 }
 
+/* For how long it has waited; one that runs does not. */
+static void add_age(const struct snap_task *t, struct strbuf *out)
+{
+	if (t->state == SNAP_TASK_RUNNING) {
+		strbuf_addstr(out, "no: it runs");
+	} else if (t->have_age) {
+		strbuf_addstr(out, t->age_is_lower ? ">= " : "");
+		format_age(out, t->age_ns);
+	} else if (t->state == SNAP_TASK_READY) {
+		strbuf_addstr(out, "no more: its turn comes");
+	} else {
+		strbuf_addstr(out, "not known from one look");
+	}
+}
+
 static void head(struct detail *d)
 {
 	const struct snap_task *t = d->t;
 	cleanup_strbuf struct strbuf age = STRBUF_INIT;
 
-	if (t->have_age) {
-		strbuf_addstr(&age, t->age_is_lower ? ">= " : "");
-		format_age(&age, t->age_ns);
-	} else {
-		strbuf_addstr(&age, "not known from one look");
-	}
+	add_age(t, &age);
 	list_add_text(d->list, STYLE_OWN, "  name     %s  (0x%" PRIx64 ")", t->name, t->id);
 	list_add_text(d->list, STYLE_PLAIN, "  runs     %s   state %s%s", t->coroutine,
 		      task_state_word(t->state), t->torn ? "   changed while it was read" : "");
@@ -133,7 +143,7 @@ static void resource(struct detail *d, const struct snap_resource *r)
 	if (r->value >= 0)
 		strbuf_addf(&line, ", value %" PRId64, r->value);
 	if (r->size >= 0)
-		strbuf_addf(&line, ", %" PRId64 " items", r->size);
+		strbuf_addf(&line, ", %" PRId64 " %s", r->size, PLURAL(r->size, "item", "items"));
 	if (r->maxsize > 0)
 		strbuf_addf(&line, " of %" PRId64, r->maxsize);
 	list_add_text(d->list, STYLE_PLAIN, "%s", line.data);
@@ -150,7 +160,7 @@ static void wakers(struct detail *d)
 
 	list_add_head(d->list, "what would wake it");
 	if (t->state == SNAP_TASK_RUNNING) {
-		list_add_text(d->list, STYLE_PLAIN, "  it runs");
+		list_add_text(d->list, STYLE_PLAIN, "  nothing has to: it runs");
 		return;
 	}
 	list_add_text(d->list, t->waker == SNAP_WAKER_NOBODY ? STYLE_WARN : STYLE_PLAIN,

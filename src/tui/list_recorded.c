@@ -143,9 +143,9 @@ static void groups_of(struct tui_state *s, uint32_t loop)
 	strbuf_addstr(&line, "the last full look");
 	if (l->tasks_first >= 0)
 		strbuf_addf(&line,
-			    "; %" PRId64 " tasks at first, %" PRId64 " at most, %" PRId64
-			    " at last",
-			    l->tasks_first, l->tasks_most, l->tasks_last);
+			    "; %" PRId64 " %s at first, %" PRId64 " at most, %" PRId64 " at last",
+			    l->tasks_first, PLURAL(l->tasks_first, "task", "tasks"), l->tasks_most,
+			    l->tasks_last);
 	list_add_head(&s->list, line.data);
 	first = s->list.n;
 	for (uint32_t i = 0; i < h->n_groups; i++)

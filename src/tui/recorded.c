@@ -133,15 +133,17 @@ void recorded_note(const struct recorded *r, char *buf, size_t size)
 	cleanup_strbuf struct strbuf out = STRBUF_INIT;
 
 	if (f->read < f->lines)
-		strbuf_addf(&out, "%" PRIu64 " of %" PRIu64 " lines read; line %" PRIu64 ": %s. ",
-			    f->read, f->lines, f->first_bad, f->why);
+		strbuf_addf(&out, "%" PRIu64 " of %" PRIu64 " %s read; line %" PRIu64 ": %s. ",
+			    f->read, f->lines, PLURAL(f->lines, "line", "lines"), f->first_bad,
+			    f->why);
 	else if (f->recording && !f->bye)
 		strbuf_addstr(&out, "it was cut off: its last line is missing. ");
 	if (f->missed)
-		strbuf_addf(&out, "%" PRIu64 " looks could not be taken in time. ", f->missed);
+		strbuf_addf(&out, "%" PRIu64 " %s could not be taken in time. ", f->missed,
+			    PLURAL(f->missed, "look", "looks"));
 	if (r->h.left_out)
-		strbuf_addf(&out, "%" PRIu64 " things were left out: there is more than is kept. ",
-			    r->h.left_out);
+		strbuf_addf(&out, "%" PRIu64 " %s left out: there is more than is kept. ",
+			    r->h.left_out, PLURAL(r->h.left_out, "thing was", "things were"));
 	snprintf(buf, size, "%.*s", (int)(out.len ? out.len - 2 : 0), out.data ? out.data : "");
 }
 

@@ -50,8 +50,8 @@ struct survey_row {
 	int64_t late_ns;   /* held or lag, -1 unknown */
 	int64_t tasks;	   /* -1 unknown */
 	double cpu;	   /* of one core, < 0 unknown */
-	char problem[120]; /* why it could not be read */
-	char hint[200];	   /* and what would help */
+	char problem[512]; /* why it could not be read, whole as struct error has it */
+	char hint[512];	   /* and what would help */
 	bool marked;
 };
 

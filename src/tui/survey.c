@@ -147,8 +147,8 @@ static void failed(struct known *k, const struct error *err)
 	r->late_ns = r->tasks = -1;
 	snprintf(r->python, sizeof(r->python), "?");
 	snprintf(r->loop, sizeof(r->loop), "?");
-	snprintf(r->problem, sizeof(r->problem), "%.110s", err->text);
-	snprintf(r->hint, sizeof(r->hint), "%.190s", err->hint);
+	utf8_copy(r->problem, sizeof(r->problem), err->text);
+	utf8_copy(r->hint, sizeof(r->hint), err->hint);
 	close_known(k);
 }
 

@@ -22,6 +22,7 @@ import schema
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = HERE.parent / "targets"
 os.environ["XDG_CONFIG_HOME"] = "/nonexistent"  # no rows of the user's own
+os.environ.pop("COLUMNS", None)
 PROGRAM = os.environ.get("STALLSCOPE") or str(HERE.parent.parent / "build" / "stallscope")
 VERSIONS = ["3.%d" % minor for minor in range(8, 16)]
 
@@ -135,6 +136,7 @@ class Target:
 
 def run(*args, timeout=20, **options):
     """The program, to its end; never longer than timeout."""
+    options.setdefault("env", dict(os.environ))  # readline sets COLUMNS beside os.environ
     return subprocess.run([PROGRAM] + [str(a) for a in args], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=timeout, check=False, **options)
 

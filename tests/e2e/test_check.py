@@ -77,11 +77,18 @@ def test_ps(interpreter):
 
 
 def test_ps_text():
-    with Target(ORDINARY, "states.py", "idle") as idle:
-        lines = run("ps").stdout.splitlines()
-    assert lines[0].split() == ["PID", "VERDICT", "KIND", "LAG", "TASKS", "WHO", "COMMAND"]
-    row, = [line for line in lines if line.split()[0] == str(idle.pid)]
-    assert row.split()[1] == "HEALTHY" and "states.py idle" in row
+    """One line each where there is room; otherwise who holds a loop stands below its row."""
+    with Target(ORDINARY, "states.py", "idle") as idle, Target(ORDINARY, "states.py", "blocked") as stalled:
+        settle()
+        narrow = run("ps").stdout.splitlines()
+        wide = run("ps", env={**os.environ, "COLUMNS": "1000"}).stdout.splitlines()
+    assert wide[0].split() == ["PID", "VERDICT", "KIND", "LAG", "TASKS", "WHO", "COMMAND"]
+    for lines in narrow, wide:
+        row, = [line for line in lines if line.split()[0] == str(idle.pid)]
+        assert row.split()[1] == "HEALTHY" and row.endswith("states.py idle")
+    at, = [i for i, line in enumerate(narrow) if line.split()[0] == str(stalled.pid)]
+    assert "STALLED" in narrow[at] and "blocked.sleep" in narrow[at] and max(map(len, narrow)) <= 80
+    assert re.search(r"hold \S+states\.py:\d+", " ".join(narrow[at:at + 2]))
     assert run("ps", 1).returncode == 2
 
 

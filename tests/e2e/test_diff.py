@@ -232,7 +232,7 @@ def test_below_its_holder(tmp_path):
     assert [row["what"] for row in rows[3:] if row["fate"]] == ["srv/b.py"]
     text = run("diff", before, tmp_path / "b").stdout
     first, last = text.split("\nFiles, libraries and modules\n")
-    row = r"(?m)^  changed +file +%s "
+    row = r"(?m)^  changed +file +%s(?: |$)"
     assert re.search(row % "srv/app.py", first) and "srv/b.py" not in first and re.search(row % "srv/b.py", last)
     assert "## Files, libraries and modules\n" in run("diff", "-f", "md", before, tmp_path / "b").stdout
     status, rows = diff(before, made_of(tmp_path / "c", at=100, **others))

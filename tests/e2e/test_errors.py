@@ -78,11 +78,28 @@ def test_usage(args):
     assert "stallscope" in result.stderr
 
 
+@pytest.mark.parametrize("args, meant", [
+    (["dmup", "1"], "'dump'"), (["wtch", "1"], "'watch'"), (["REPORT"], "'report'"), (["sp"], "'ps'"), (["chek"], "'check'"),
+    (["dump", "--formt", "json", "1"], "--format"), (["dump", "--treshold=1s", "1"], "--threshold"), (["ps", "--ascci"], "--ascii"),
+    (["foo"], None), (["p"], "'ps'"), (["/dmup"], "'dump'"), (["12"], None), (["dump", "--xyz"], None),
+    (["ps", "--nativ", "x"], None), (["dump", "--format"], None)])
+def test_misspelled(args, meant, tmp_path):
+    """What was likely meant is told; a file of that name is a file."""
+    result = run(*args, timeout=AT_ONCE, cwd=tmp_path)
+    assert ("did you mean" in result.stderr) == bool(meant)
+    if not meant:
+        return
+    assert result.returncode == 2 and "did you mean %s?" % meant in result.stderr
+    if meant.startswith("'") and "/" not in args[0]:
+        (tmp_path / args[0]).write_text("a file")
+        assert "did you mean" not in run(*args[:1], timeout=AT_ONCE, cwd=tmp_path).stderr
+
+
 def test_help_and_version():
     for args in (["--help"], ["dump", "--help"], ["doctor", "--help"]):
         result = run(*args)
         assert result.returncode == 0 and result.stdout.startswith("usage: stallscope")
-        assert max(map(len, result.stdout.splitlines())) <= 100
+        assert max(map(len, result.stdout.splitlines())) <= 80
     assert run("--version").stdout.startswith("stallscope ")
 
 

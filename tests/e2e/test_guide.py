@@ -322,7 +322,7 @@ def test_growing(text):
 @row("Queues and back-pressure", "loops.wait_queue_put")
 def test_queues(text):
     there(text, r"WAITING wait\.queue\.put", r"where asyncio\.Queue\.put on a full queue",
-          r"resource Queue at 0x[0-9a-f]+: 299 wait, 1 of 1 items")
+          r"resource Queue at 0x[0-9a-f]+: 299 wait, 1 of 1 item")
 
 
 @row("Tasks that nobody owns", "loops.growing")
@@ -438,7 +438,7 @@ def test_first_step(text):
 
 @row("Is every slow service a blocked loop", "loops.idle", "loops.wait_lock")
 def test_every_slow(idle, waiting):
-    there(idle, r"HEALTHY", r"The event loop is healthy \(lag 0\.\d ms\)", r"Do this: the loop is not the problem")
+    there(idle, r"HEALTHY", r"The event loop is healthy \(lag 0\.\d ms\) in the \d+ ms looked at\.", r"Do this: the loop is not the problem now")
     there(waiting, r"WAITING", r"The event loop is healthy \(lag \d+\.\d ms\), its tasks are not served")
 
 

@@ -352,6 +352,16 @@ def test_recording(tmp_path):
             assert live.process.wait(10) == 69 and b"\x1b[?1049h" not in live.raw
 
 
+def test_who_held_it_the_last_time():
+    """Of a loop that is held again and again, also while it is not."""
+    with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target:
+        with Live(target.truth["workers"][0]) as live:
+            live.wait(r"^~~ CHOPPY")
+            live.wait(r"^ held by  the last time  stall_of_worker  \S*stalling_workers\.py:13  time")
+            live.press("q")
+            assert live.end() == 0
+
+
 @pytest.mark.parametrize("environment", [
     {"term": "vt100"}, {"term": "xterm-256color"}, {"term": "screen"}, {"NO_COLOR": "1"},
     {"LANG": "C", "LC_ALL": "C"}, {"LC_ALL": "POSIX"}])

@@ -63,14 +63,56 @@ def test_stall_in_two_files(two_hosts, tmp_path):
     assert document["loops"][0]["stalls"] == 7
 
 
+def words(*files):
+    """Text of a report, wherever its lines are broken."""
+    return " ".join(run("report", *files).stdout.split())
+
+
 def test_text_and_markdown(two_hosts):
     text = run("report", *two_hosts).stdout
     assert text.startswith("stallscope: report of 2 files, 2 hosts, 2 loops\n")
-    assert re.search(r"^ +91 %  3.00 s +6 +400 ms .* price .*blocked.sleep: time.sleep +00000000000000aa +2$", text, re.M)
+    assert re.search(r"^ +91 %  3.00 s +6 +400 ms .* 2\n +price .*blocked.sleep: time.sleep +00000000000000aa$", text, re.M)
+    wide = run("report", *two_hosts, env={**os.environ, "COLUMNS": "200"}).stdout
+    assert re.search(r"^ +91 %  3.00 s +6 +400 ms .* price .*blocked.sleep: time.sleep +00000000000000aa +2$", wide, re.M)
     markdown = run("report", "-f", "md", *two_hosts).stdout
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in rows if "price" in line and "blocked" in line} == {11, 7}
     assert "| 91 % | 3.00 s | 6 |" in markdown
+
+
+def test_columns(tmp_path):
+    """No row is longer than 80 columns, or than what COLUMNS says, and no number is cut."""
+    name = "Shop\u00e9.price_of_all_the_things_in_this_basket"
+    file = rec.write(tmp_path / ("f" * 90), rec.hello(host="web-" + "x" * 40), *[rec.light(i, lag=1234.5, tasks=10 ** 6) for i in range(9)],
+                     rec.stall(1, 1234.5, name, host="web-" + "x" * 40), "{", {**rec.snapshot(9, groups=[rec.group(10 ** 6, name)]), "type": "snapshot"})
+    for columns, environment in ((80, {}), (80, {"COLUMNS": "nonsense"}), (80, {"COLUMNS": "0"}), (72, {"COLUMNS": "72"}),
+                                 (130, {"COLUMNS": "130"}), (80, {"LC_ALL": "C"})):
+        text = run("report", file, env={**os.environ, **environment}).stdout
+        rows = [line for line in text.splitlines() if str(file) not in line]
+        assert max(map(len, rows)) <= columns and text.count("1234 s") >= 8 and text.count("1000000") >= 4
+        assert "Shop" in text and "srv/app.py:" in text and "00000000000000aa" in text
+        assert text.isascii() == ("LC_ALL" in environment)
+    text = run("diff", file, file, "-v").stdout
+    assert max(map(len, text.splitlines()[1:])) <= 80
+
+
+def test_without_a_command(two_hosts, tmp_path):
+    """Where there is no terminal, recordings without a command are reported; dump says what they are."""
+    assert run(*two_hosts).stdout == run("report", *two_hosts).stdout
+    assert json.loads(run(*two_hosts, "-f", "json").stdout)["type"] == "report"
+    result = run("dump", two_hosts[0])
+    assert result.returncode == 69 and "a recording is for stallscope report" in result.stderr
+    assert run(two_hosts[0], "--locals").stderr == result.stderr
+    assert "stallscope report FILE" in run("view", two_hosts[0]).stderr
+    (tmp_path / "no").write_text("no recording")
+    assert "is no recording that can be read" in run(tmp_path / "no").stderr
+
+
+def test_one_is_not_many(tmp_path):
+    file = rec.write(tmp_path / "r", rec.hello(), rec.light(0), rec.stall(1, 0.5), rec.light(2), "{", rec.bye(3, missed=1))
+    text = words(file)
+    assert "in 1 stall: 25.0 % of the time." in text and "1 look could not be taken in time" in text
+    assert "5 of 6 lines read" in text and not re.search(r"(?<![\d.])1 (stalls|looks|files|hosts|loops|things)\b", text)
 
 
 class Page(html.parser.HTMLParser):
@@ -188,9 +230,9 @@ def test_cut(two_hosts, tmp_path):
     document = report(tmp_path / "cut")
     file, = document["files"]
     assert file["read"] == file["lines"] - 1 and file["problem"] == "it ends within" and not file["whole"]
-    assert "%d of %d lines read; line %d: it ends within" % (file["read"], file["lines"], file["lines"]) in run("report", tmp_path / "cut").stdout
+    assert "%d of %d lines read; line %d: it ends within" % (file["read"], file["lines"], file["lines"]) in words(tmp_path / "cut")
     (tmp_path / "nobye").write_text("\n".join(text.splitlines()[:-1]) + "\n")
-    assert "was cut off" in run("report", tmp_path / "nobye").stdout
+    assert "was cut off" in words(tmp_path / "nobye")
 
 
 def test_broken_lines(tmp_path):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tasks wait on, who awaits them, who will wake them, on every interpreter."""
+import re
+
 import pytest
 
-from conftest import ORDINARY, Target, dump, run, settle
+from conftest import INTERPRETERS, ORDINARY, Target, dump, run, settle
 from test_core import without_own
 
 
@@ -229,3 +231,49 @@ def test_saved_look_is_the_live_look(interpreter, state, tmp_path):
         settle()
         live = dump(target.pid, "--save", core)
     assert without_own(dump(core)) == without_own(live)
+
+
+# ---- asyncio locks --------------------------------------------------------------------------------
+
+def ring_of(interpreter, state):
+    """The loop's verdict, when its turns leave time for a look; the names in the evidence."""
+    with Target(interpreter, "rings.py", state) as target:
+        loop = dump(target.pid)["loops"][0]
+        for _ in range(20):  # a look that meets a turn proves nothing
+            if loop["kind"] == "wait.deadlock":
+                break
+            loop = dump(target.pid)["loops"][0]
+        text = run("dump", target.pid).stdout
+    return loop, " ".join(e["fact"] for e in loop["evidence"]), text
+
+
+def check_lock_ring(interpreter, state, names):
+    loop, facts, text = ring_of(interpreter, state)
+    assert (loop["verdict"], loop["kind"], loop["confidence"]) == ("WAITING", "wait.deadlock", "high")
+    assert all("ring-%d is inside of async with of the Lock at " % i in facts for i in range(names))
+    holders = [r["holder"] for r in loop["resources"] if r["type"] == "Lock"]
+    assert len(set(holders)) == names and None not in holders
+    assert re.search(r"ring-0, \S+ \S+rings\.py:\d+,\s+waits\s+for\s+ring-%d" % (1 % names), text)
+
+
+def test_lock_ring(interpreter):
+    """Tasks that never go on although the loop does: seen inside of `async with`, so it is said."""
+    check_lock_ring(interpreter, "two", 2)
+
+
+@pytest.mark.parametrize("which", [ORDINARY, INTERPRETERS[-1]], ids=["ordinary", "newest"])
+@pytest.mark.parametrize("state, names", [("three", 3), ("self", 1)])
+def test_other_lock_rings(which, state, names):
+    check_lock_ring(which, state, names)
+
+
+@pytest.mark.parametrize("state, note", [("timeout", False), ("timeout-above", False), ("by-hand", False), ("chain", False),
+                                         ("known", True)])
+def test_no_lock_ring(state, note):
+    """A timeout ends it; who has a lock that was taken by hand, or only knows one, is not known."""
+    with Target(ORDINARY, "rings.py", state) as target:
+        for _ in range(3):
+            loop = dump(target.pid)["loops"][0]
+            assert loop["verdict"] == "HEALTHY"
+            assert any("locks that each other likely has" in e["fact"] for e in loop["evidence"]) == note
+            assert all(r["holder"] is None for r in loop["resources"]) or state not in ("by-hand", "known")

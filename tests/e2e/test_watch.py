@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`watch`: stalls are caught while they last, with the right one to blame; processes come and go."""
 import contextlib
+import fcntl
 import json
 import os
 import re
+import pty
 import signal
 import stat
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -249,6 +253,21 @@ def test_the_longer_part_of_a_stall_is_blamed(tmp_path):
     assert [e["who"]["function"] for e in stalls if e["held_s"] > 0.5] == ["go_on"] * 3
 
 
+def test_lines_are_broken_on_a_terminal_only(program):
+    """One line for each stall where it is to be found again; words that stay whole where it is read."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    command = [PROGRAM, "watch", "--", sys.executable, program, "1", "0.3", "0"]
+    with os.fdopen(master, "rb", buffering=0) as screen:
+        with os.fdopen(slave, "wb") as terminal:
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, timeout=30, check=True, env=dict(os.environ))
+            shown = screen.read(100000).decode().splitlines()
+    piped = run(*command[1:]).stderr
+    assert len(piped.splitlines()) == 2 and len(piped.splitlines()[0]) > 80
+    assert len(shown) > 3 and max(map(len, shown)) <= 60
+    assert " ".join(" ".join(shown).split()).count("STALLED blocked.sleep") == 1 and shown[1].startswith("  ")
+
+
 def test_native_and_redact(tmp_path, program):
     with Target(ORDINARY, "stalling_workers.py", stdin=subprocess.PIPE) as target:
         pid = target.truth["workers"][0]
@@ -289,6 +308,27 @@ def test_workers(tmp_path):
         watch.end(signal.SIGINT)
 
 
+def test_what_has_no_loop_is_said_to_be_awaited(tmp_path):
+    """A shell or a supervisor above workers, and a program without a loop: once each, and not with -q."""
+    script = "%s -c 'import asyncio; asyncio.run(asyncio.sleep(60))' & echo $!; wait" % sys.executable
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as shell, \
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as idle:
+        worker = int(shell.stdout.readline())
+        expected = {("--children", shell.pid): "process %d does not run Python: only its children" % shell.pid,
+                    ("--children", idle.pid): "process %d runs no event loop: only its children" % idle.pid,
+                    (idle.pid,): "process %d runs no event loop: waiting until it does" % idle.pid,
+                    ("-q", idle.pid): None, (worker,): None}
+        try:
+            watches = [(subprocess.Popen([PROGRAM, "watch", "--for", "3s", *map(str, args)], stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.PIPE, text=True), says) for args, says in expected.items()]
+            for watch, says in watches:
+                assert watch.communicate(timeout=30)[1].count("loop" if says is None else says) == (says is not None)
+        finally:
+            os.kill(worker, signal.SIGKILL)
+            shell.kill()
+            idle.kill()
+
+
 def test_all(tmp_path):
     with Target(ORDINARY, "mover.py", "ends") as target, Watch(tmp_path, "--all") as watch:
         watch.greeted(target.pid)
@@ -299,6 +339,8 @@ def test_what_cannot_be_watched():
     assert text(2 ** 22 + 1).returncode == 66
     assert text("--for", "1", 1 if os.getpid() != 1 else 2).returncode in (69, 77)
     assert text().returncode == 2
+    result = text(__file__)
+    assert result.returncode == 2 and "test_watch.py' is no pid" in result.stderr
 
 
 # ---- how it ends --------------------------------------------------------------------------------

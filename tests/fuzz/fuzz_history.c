@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void write_all(const struct history *h)
 {
-	struct report_options options = {.verbose = true};
+	struct report_options options = {.width = 80, .verbose = true};
 	struct strbuf out = STRBUF_INIT;
 	FILE *nowhere = fopen("/dev/null", "w");
 	struct diff d;

@@ -17,14 +17,14 @@
 static const struct {
 	const char *word, *kind;
 } kinds[] = {
-	{"STALLED", "debugger"},      {"STALLED", "nested"},	  {"STALLED", "gc"},
-	{"STALLED", "blocked"},	      {"STALLED", "cpu"},	  {"STARVED", "gil"},
-	{"STARVED", "cpu.throttled"}, {"STARVED", "cpu.host"},	  {"STARVED", "cpu.steal"},
-	{"STARVED", "mem"},	      {"OVERLOADED", "fanout"},	  {"OVERLOADED", "retry"},
-	{"OVERLOADED", "timers"},     {"OVERLOADED", "spin"},	  {"OVERLOADED", "mixed"},
-	{"WAITING", "wait"},	      {"DEADLOCK", "future"},	  {"DEADLOCK", "threads"},
-	{"DEADLOCK", "pool"},	      {"NO-LOOP", "sync-server"}, {"NO-LOOP", "starting"},
-	{"NO-LOOP", "finished"},      {"NO-LOOP", "other-loop"},
+	{"STALLED", "debugger"},      {"STALLED", "nested"},	    {"STALLED", "gc"},
+	{"STALLED", "blocked"},	      {"STALLED", "cpu"},	    {"STARVED", "gil"},
+	{"STARVED", "cpu.throttled"}, {"STARVED", "cpu.host"},	    {"STARVED", "cpu.steal"},
+	{"STARVED", "mem"},	      {"OVERLOADED", "fanout"},	    {"OVERLOADED", "retry"},
+	{"OVERLOADED", "timers"},     {"OVERLOADED", "spin"},	    {"OVERLOADED", "mixed"},
+	{"WAITING", "wait"},	      {"WAITING", "wait.deadlock"}, {"DEADLOCK", "future"},
+	{"DEADLOCK", "threads"},      {"DEADLOCK", "pool"},	    {"NO-LOOP", "sync-server"},
+	{"NO-LOOP", "starting"},      {"NO-LOOP", "finished"},	    {"NO-LOOP", "other-loop"},
 };
 
 static const char *const flags[] = {

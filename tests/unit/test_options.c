@@ -219,9 +219,10 @@ static void test_commands(void **state)
 	o = taken("dump dump");
 	assert_int_equal(o->n_targets, 1);
 	assert_string_equal(o->targets[0], "dump");
-	o = taken("dumps");
+	o = taken("dump.core");
 	assert_int_equal(o->command, COMMAND_DUMP);
-	assert_string_equal(o->targets[0], "dumps");
+	assert_string_equal(o->targets[0], "dump.core");
+	assert_ends("dumps", 2, "there is no command 'dumps': did you mean 'dump'?");
 	o = taken("42 doctor");
 	assert_int_equal(o->command, COMMAND_DUMP);
 	assert_int_equal(o->n_targets, 2);

@@ -514,6 +514,90 @@ static void most_wait_in_one_place(void **state)
 			 VERDICT_HEALTHY);
 }
 
+/* A loop that sleeps from its full look to the next one; two tasks, and a lock that each waits for.
+ */
+struct ring {
+	struct world w;
+	struct snap_task tasks[2];
+	struct snap_resource locks[2];
+};
+
+static void init_ring(struct ring *r)
+{
+	memset(r, 0, sizeof(*r));
+	init(&r->w);
+	r->w.loop.phase = SNAP_SELECT;
+	r->w.loop.run.have_end_time = r->w.loop.run.have_batch = false;
+	r->w.loop.slept_through = true;
+	look(&r->w, 0, 0, 0, 0)->end_time = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		r->tasks[i] = (struct snap_task){.id = 0x100 * (i + 1),
+						 .name = i ? "b" : "a",
+						 .state = SNAP_TASK_PENDING,
+						 .resource = 1 - i};
+		r->locks[i] = (struct snap_resource){
+			.address = 0x9000 + i, .holders = {i}, .n_holders = 1, .holder = i};
+	}
+	r->w.s.tasks = r->tasks;
+	r->w.s.resources = r->locks;
+	r->w.s.n_tasks = r->w.s.n_resources = r->w.loop.tasks = 2;
+}
+
+static const char *ring_kind(struct ring *r)
+{
+	static struct verdict v;
+
+	v = judge(&r->w);
+	assert_int_equal(v.id, v.kind[0] ? VERDICT_WAITING : VERDICT_HEALTHY);
+	return v.kind;
+}
+
+static bool ring_is_noted(struct ring *r)
+{
+	struct verdict v = judge(&r->w);
+
+	for (size_t i = 0; i < v.n_evidence; i++)
+		if (strstr(v.evidence[i].fact, "each other likely has"))
+			return true;
+	return false;
+}
+
+static void tasks_that_wait_for_each_other(void **state)
+{
+	struct ring r;
+
+	(void)state;
+	init_ring(&r);
+	assert_string_equal(ring_kind(&r), "wait.deadlock");
+	assert_false(ring_is_noted(&r));
+	r.w.loop.slept_through = false; /* it ran meanwhile: the two may be of two moments */
+	assert_string_equal(ring_kind(&r), "");
+	assert_true(ring_is_noted(&r));
+	init_ring(&r);
+	r.locks[1].holder = SNAP_NONE; /* only likely */
+	assert_string_equal(ring_kind(&r), "");
+	assert_true(ring_is_noted(&r));
+	r.locks[1].n_holders = 0;
+	assert_false(ring_is_noted(&r));
+	init_ring(&r);
+	r.tasks[1].have_timeout = true; /* it will be given up */
+	assert_string_equal(ring_kind(&r), "");
+	assert_false(ring_is_noted(&r));
+	init_ring(&r);
+	r.tasks[0].resource = SNAP_NONE; /* a chain has an end */
+	assert_string_equal(ring_kind(&r), "");
+	init_ring(&r);
+	r.tasks[0].state = SNAP_TASK_READY;
+	assert_string_equal(ring_kind(&r), "");
+	init_ring(&r);
+	r.tasks[0].torn = true;
+	assert_string_equal(ring_kind(&r), "");
+	init_ring(&r);
+	r.tasks[0].resource = 0; /* its own */
+	assert_string_equal(ring_kind(&r), "wait.deadlock");
+	assert_int_equal(judge(&r.w).site_count, 1);
+}
+
 static void flags_beside_the_verdict(void **state)
 {
 	struct world w;
@@ -580,6 +664,7 @@ int main(void)
 		cmocka_unit_test(holds_again_and_again),
 		cmocka_unit_test(hardly_ever_in_select),
 		cmocka_unit_test(most_wait_in_one_place),
+		cmocka_unit_test(tasks_that_wait_for_each_other),
 		cmocka_unit_test(flags_beside_the_verdict),
 		cmocka_unit_test(growing_beyond_chance),
 	};

@@ -134,8 +134,11 @@ static void add_survey(struct view_world *v)
 		 .tasks = -1,
 		 .cpu = 0.01,
 		 .command = "celery worker",
-		 .problem = "no permission to read process 1313",
-		 .hint = "needs CAP_SYS_PTRACE, or the same user and ptrace_scope 0"}};
+		 .problem = "process 1313 belongs to uid 0: beside CAP_SYS_PTRACE it takes "
+			    "CAP_DAC_READ_SEARCH to open its memory, which is not here",
+		 .hint = "run stallscope as that user or with CAP_SYS_PTRACE (sudo), or give the "
+			 "program the right: setcap cap_sys_ptrace,cap_dac_read_search+ep "
+			 "$(command -v stallscope), as its manual page has it"}};
 	struct survey_row *copy = mem_alloc(sizeof(rows));
 
 	memcpy(copy, rows, sizeof(rows));

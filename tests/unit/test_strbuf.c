@@ -130,7 +130,9 @@ static void distances(void **state)
 		{"IO.db", "io.DB", 0},
 		{"io.htp", "io.http", 1},
 		{"kitten", "sitting", 3},
-		{"ab", "ba", 2},
+		{"ab", "ba", 1},
+		{"dmup", "dump", 1},
+		{"wacht", "watch", 2},
 	};
 	char text[100];
 
@@ -144,6 +146,14 @@ static void distances(void **state)
 	assert_int_equal(str_distance(text, text + 1), 1);
 }
 
+static void test_plural(void **state)
+{
+	(void)state;
+	assert_string_equal(PLURAL(0u, "task", "tasks"), "tasks");
+	assert_string_equal(PLURAL(1u, "task", "tasks"), "task");
+	assert_string_equal(PLURAL(INT64_C(2), "task", "tasks"), "tasks");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_nul_bytes), cmocka_unit_test(test_printf),
 		cmocka_unit_test(test_room),	  cmocka_unit_test(test_cleanup),
 		cmocka_unit_test(test_ends_with), cmocka_unit_test(distances),
+		cmocka_unit_test(test_plural),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

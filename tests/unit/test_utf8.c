@@ -303,6 +303,60 @@ static void test_columns(void **state)
 		  ELLIPSIS "ncio/base_events.py");
 }
 
+static void check_ends(const char *text, size_t columns, const char *expected)
+{
+	struct strbuf sb = STRBUF_INIT;
+
+	assert_int_equal(utf8_add_ends(&sb, text, columns, true), utf8_width(expected));
+	assert_string_equal(sb.data, expected);
+	strbuf_deinit(&sb);
+}
+
+static void test_ends(void **state)
+{
+	(void)state;
+	check_ends("get app/pricing.py:88", 21, "get app/pricing.py:88");
+	check_ends("get app/pricing.py:88", 16, "get a~cing.py:88");
+	check_ends("abcdef", 3, "~ef");
+	check_ends("abcdef", 0, "");
+	check_ends("\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad", 4, "~\xe4\xb8\xad");
+	check_ends("", 4, "");
+}
+
+static void check_wrapped(const char *text, size_t columns, const char *expected)
+{
+	struct strbuf sb = STRBUF_INIT;
+
+	utf8_add_wrapped(&sb, text, columns, 2);
+	assert_string_equal(sb.data, expected);
+	strbuf_deinit(&sb);
+}
+
+static void test_wrapped(void **state)
+{
+	(void)state;
+	check_wrapped("", 10, "");
+	check_wrapped("one two three", SIZE_MAX, "one two three");
+	check_wrapped("one two three", 13, "one two three");
+	check_wrapped("one two three", 8, "one two\n  three");
+	check_wrapped("one  two  three", 9, "one  two\n  three"); /* blanks stay, but at the end */
+	check_wrapped("  a /a/long/path b", 6, "  a\n  /a/long/path\n  b");
+	check_wrapped("\xe4\xb8\xad \xe4\xb8\xad", 4, "\xe4\xb8\xad\n  \xe4\xb8\xad");
+}
+
+static void test_to_ascii(void **state)
+{
+	struct strbuf sb = STRBUF_INIT;
+
+	(void)state;
+	utf8_to_ascii(&sb);
+	assert_string_equal(sb.data, "");
+	strbuf_addstr(&sb, "a\xc3\xa9" ELLIPSIS "\xf0\x9f\x98\x80");
+	utf8_to_ascii(&sb);
+	assert_string_equal(sb.data, "a\\u00e9~\\U0001f600");
+	strbuf_deinit(&sb);
+}
+
 /* For all widths of a text with everything in it. */
 static void test_all_columns(void **state)
 {
@@ -335,6 +389,9 @@ int main(void)
 		cmocka_unit_test(test_random_bytes_are_safe),
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_wrapped),
+		cmocka_unit_test(test_to_ascii),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_widths),
 		cmocka_unit_test(test_columns),
