@@ -162,6 +162,9 @@ static bool find_loops(struct watch *w, struct watched *t, struct error *err)
 	w->o.max_tasks = max;
 	if (ok && w->o.redact)
 		snapshot_redact(t->look.snap);
+	if (ok) /* the clock of the wall may have been set */
+		t->clock.wall_minus_clock_ns =
+			(int64_t)(t->look.snap->wall_ns - t->look.snap->clock_ns);
 	w->full_cpu_ns += watch_cpu() - cpu;
 	return ok;
 }
