@@ -49,6 +49,16 @@ struct watched *watch_add(struct watch *w, pid_t pid, bool is_given, struct erro
 	return t;
 }
 
+struct watched *watch_add_named(struct watch *w, const char *argument, struct error *err)
+{
+	long pid = source_names_process(argument) ? strtol(argument, NULL, 10) : 0;
+
+	if (pid > 0 && pid <= INT32_MAX)
+		return watch_add(w, (pid_t)pid, true, err);
+	error_set(err, ERR_NO_PROCESS, "%s is not the pid of a process", argument);
+	return NULL;
+}
+
 static uint64_t its_now(const struct watched *t)
 {
 	return watch_now() + (uint64_t)t->ahead_ns;
@@ -59,11 +69,16 @@ static void say_lost(struct watch *w, struct watched *t, const char *reason)
 	if (!t->is_greeted)
 		return;
 	t->is_greeted = false;
+	if (w->recorder)
+		recorder_end(w->recorder);
 	if (!watch_is_text(w)) {
 		render_lost(&t->clock, its_now(t), reason, &w->line);
 		watch_flush(w);
 	}
-	log_info("process %d: %s", (int)t->pid, reason);
+	if (w->recorder && !w->status) /* whose end that is */
+		log_warn("process %d: %s", (int)t->pid, reason);
+	else
+		log_info("process %d: %s", (int)t->pid, reason);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
