@@ -146,44 +146,17 @@ bool verdict_fingerprint(const struct snapshot *s, const struct verdict *v, char
 /* The hash itself, into FINGERPRINT_SIZE bytes. */
 void fingerprint_of(const char *kind, const char *function, const char *library, char *ret);
 
-/* ---- holds over successive snapshots (stalls.c) ------------------------------------------- */
-
-/* A hold that reached the threshold, with an unhealthy verdict. Times: CLOCK_MONOTONIC in ns. */
+/* A hold that reached the threshold. Times: CLOCK_MONOTONIC in ns. */
 struct stall {
-	uint64_t number; /* of all that the list has seen, from 1 */
+	uint64_t number; /* of all that were seen, from 1 */
 	uint64_t loop;	 /* its address */
 	uint32_t index;	 /* of the loop in the snapshot that saw the stall last */
 	uint64_t start_ns;
-	int64_t held_ns;  /* when it was seen last: at least that long */
+	int64_t held_ns;  /* while it lasts at least, when it is over likely */
 	uint64_t over_ns; /* when it was seen to be over; 0: it was not */
 	const char *core; /* the owner's: where a core of it was saved; NULL nowhere */
-	char *body;	  /* the owner's, freed with free() when the stall is over */
-	char fingerprint[FINGERPRINT_SIZE]; /* that most looks at it agree on; "" nobody's */
-	unsigned votes;			    /* by how much they do */
+	char *body;	  /* the owner's */
 };
-
-enum stall_seen { STALL_NEW, STALL_TOLD, STALL_ODD };
-
-/*
- * Who is told. `seen` at each look that sees a stall: STALL_ODD says that others saw it otherwise,
- * as the look may have met its thread between two calls. `end` once; the stall is gone after that.
- */
-struct stall_sink {
-	void (*seen)(struct stall_sink *sink, struct stall *stall, enum stall_seen how);
-	void (*end)(struct stall_sink *sink, const struct stall *stall);
-};
-
-struct stalls {
-	struct stall *v; /* those that last: one of a loop at most */
-	size_t n, cap;
-	uint64_t count;
-};
-
-void stalls_update(struct stalls *list, const struct snapshot *s, const struct diagnosis *d,
-		   int64_t threshold_ns, struct stall_sink *sink);
-void stalls_finish(struct stalls *list,
-		   struct stall_sink *sink); /* nothing is looked at any more */
-void stalls_deinit(struct stalls *list);
 
 /* ---- what tasks wait for (await.c) -------------------------------------------------------- */
 

@@ -109,7 +109,7 @@ struct holder {
 
 struct history_stall {
 	double time;	       /* when it began */
-	double held_s;	       /* at least */
+	double held_s;	       /* likely; at least, when it is not over */
 	double held_at_most_s; /* NAN unknown */
 	uint32_t holder, loop, stack;
 	bool over;

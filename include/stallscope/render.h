@@ -140,9 +140,10 @@ void render_lost(const struct event_clock *clock, uint64_t clock_ns, const char 
 struct bye {
 	const char *reason; /* "count", "time", "interrupted", "lost" */
 	uint64_t looks, stalls, missed;
-	/* of watch, which looks at a fixed pace; longest_gap_ns 0: not said */
-	uint64_t short_holds; /* of 10 ms and more, and shorter than the threshold */
-	uint64_t choppy;      /* stretches in which a loop was held again and again */
+	/* of looks at a fixed pace; longest_gap_ns 0: not said */
+	bool counts_short;
+	uint64_t short_holds; /* if so: of 10 ms and more, and shorter than the threshold */
+	uint64_t choppy;      /* ... stretches in which a loop was held again and again */
 	uint64_t maybe;	      /* holds that may have reached it: nobody looked in time */
 	int64_t longest_gap_ns;
 };

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * record: looks at one process again and again, and keeps what they say as JSON Lines. A snapshot
- * is written in full when something changed and now and then, and in a few numbers in between.
+ * record: watches one process, and keeps what it sees as JSON Lines. Beside the light looks, which
+ * no stall escapes, a thread of its own looks as dump does, again and again, through files of its
+ * own: snapshots, which are written in full when something changed and now and then, and in a few
+ * numbers in between.
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "look.h"
 #include "stallscope/cleanup.h"
 #include "stallscope/culprits.h"
-#include "stallscope/log.h"
+#include "watch.h"
 
-#define WINDOW_NS   INT64_C(200000000)	 /* of one look at most, and half of the interval */
+#define WINDOW_NS   INT64_C(200000000)	 /* of a snapshot at most, and half of the interval */
 #define FULL_NS	    INT64_C(10000000000) /* a full snapshot at least that often */
-#define SECOND_NS   INT64_C(1000000000)
-#define FAILED_MOST 20u /* looks in a row: then it is no use */
-#define STATE_LOOPS 16u /* whose state is compared: others count as changed */
+#define FAILED_MOST 20u			 /* looks in a row: then it is no use */
+#define STATE_LOOPS 16u			 /* whose state is compared: others count as changed */
+#define PULSES	    4u			 /* light looks in a hold that just is a stall */
+#define PULSE_LEAST WATCH_MS
+#define PULSE_MOST  (50 * WATCH_MS)
 
 /* What is compared to tell that a snapshot has something new. */
 struct state {
@@ -32,87 +35,25 @@ struct state {
 };
 
 struct recorder {
-	struct stall_sink sink; /* first: the sink is the recorder */
-	struct options o;	/* of one look */
-	struct look look;
+	struct watch *w;
+	struct options o; /* of one look */
 	struct target target;
-	struct line_file file;
+	struct look look;
 	struct strbuf line;
-	struct stalls stalls;
 	struct state before;
-	uint64_t full_ns;    /* when a full snapshot was written */
+	uint64_t full_ns;    /* when a full snapshot was written; 0 never */
 	uint64_t modules_ns; /* when it was looked at what the process is made of ... */
 	uint64_t modules;    /* ... and its digest */
-	struct event_clock clock;
-	struct bye bye;
-	bool failed; /* of writing: err says why */
-	struct error err;
+	pthread_t thread;
+	bool started;
+	pthread_cond_t changed;
+	bool is_to_end; /* under the lock of w */
+	_Atomic uint64_t looks, missed;
+	atomic_bool gave_up;
+	struct error err; /* of a look; of the thread, until it gave up */
 };
 
-static volatile sig_atomic_t signalled;
-
-static void on_signal(int number)
-{
-	signalled = number;
-}
-
-static void catch_signals(void)
-{
-	/* a second one ends us at once, if the reader of our output does not read */
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * SECOND_NS + ts.tv_nsec;
-}
-
 /* ---- lines ----------------------------------------------------------------------------------- */
-
-static void flush(struct recorder *r)
-{
-	if (!r->failed && !line_file_write(&r->file, r->line.data, r->line.len, &r->err))
-		r->failed = true;
-	strbuf_reset(&r->line);
-}
-
-static void on_seen(struct stall_sink *sink, struct stall *stall, enum stall_seen how)
-{
-	struct recorder *r = (struct recorder *)sink;
-	struct render_options options = look_rendering(&r->look);
-	cleanup_strbuf struct strbuf body = STRBUF_INIT;
-
-	if (how == STALL_ODD)
-		return;
-	render_stall_body(r->look.snap, r->look.d, &options, stall, &body);
-	free(stall->body);
-	stall->body = mem_alloc(body.len + 1);
-	memcpy(stall->body, body.data, body.len + 1);
-	if (how == STALL_NEW) {
-		render_stall_begin(&r->clock, stall, &r->line);
-		flush(r);
-	}
-}
-
-static void on_end(struct stall_sink *sink, const struct stall *stall)
-{
-	struct recorder *r = (struct recorder *)sink;
-
-	if (stall->over_ns) {
-		render_stall_end(&r->clock, stall, &r->line);
-		flush(r);
-	}
-	render_stall(&r->clock, stall, &r->line);
-	flush(r);
-	r->bye.stalls++;
-}
 
 static struct state state_of(const struct look *k)
 {
@@ -144,6 +85,7 @@ static bool same_state(const struct state *a, const struct state *b)
 /* Through memory: a line is written by one call. */
 static bool render_full(struct recorder *r)
 {
+	struct error *err = &r->err;
 	struct render_options options = look_rendering(&r->look);
 	char *text = NULL;
 	size_t len = 0;
@@ -151,7 +93,7 @@ static bool render_full(struct recorder *r)
 	bool ok;
 
 	if (!memory)
-		return error_sys(&r->err, ERR_INTERNAL, errno, "no memory for a snapshot");
+		return error_sys(err, ERR_INTERNAL, errno, "no memory for a snapshot");
 	options.tasks = r->o.tasks_given && r->o.tasks == RENDER_TASKS_ALL ? RENDER_TASKS_ALL
 									   : RENDER_TASKS_NONE;
 	options.type = "snapshot";
@@ -160,7 +102,7 @@ static bool render_full(struct recorder *r)
 	if (ok)
 		strbuf_add(&r->line, text, len);
 	else
-		error_set(&r->err, ERR_INTERNAL, "no memory for a snapshot");
+		error_set(err, ERR_INTERNAL, "no memory for a snapshot");
 	free(text);
 	return ok;
 }
@@ -178,152 +120,217 @@ static void read_modules(struct recorder *r)
 	}
 }
 
-static void write_snapshot(struct recorder *r)
+static bool write_snapshot(struct recorder *r)
 {
 	struct state state = state_of(&r->look);
 	uint64_t now = r->look.snap->clock_ns;
 
-	if (r->bye.looks && same_state(&state, &r->before) && now - r->full_ns < FULL_NS) {
+	if (r->full_ns && same_state(&state, &r->before) && now - r->full_ns < FULL_NS) {
 		render_light(r->look.snap, r->look.d, &r->line);
 	} else {
 		read_modules(r);
-		r->failed = !render_full(r) || r->failed;
+		if (!render_full(r))
+			return false;
 		r->full_ns = now;
 	}
 	r->before = state;
-	flush(r);
+	watch_write(r->w, &r->line);
+	return true;
 }
 
-/* ---- looks ----------------------------------------------------------------------------------- */
+/* ---- the thread of snapshots ----------------------------------------------------------------- */
 
-static void take_down(struct recorder *r, int64_t threshold_ns)
+/* Until the next look is due; what could not be taken in time is left out. False: it is the end. */
+static bool wait_turn(struct recorder *r, uint64_t *due, uint64_t until)
 {
-	const struct snapshot *s = r->look.snap;
-
-	r->clock.wall_minus_clock_ns = (int64_t)(s->wall_ns - s->clock_ns);
-	if (!r->bye.looks) {
-		struct render_options options = look_rendering(&r->look);
-
-		r->clock.pid = s->process->pid;
-		render_hello(s, &options, (double)r->o.interval_ns / 1e9, &r->line);
-		flush(r);
-	}
-	write_snapshot(r);
-	stalls_update(&r->stalls, s, r->look.d, threshold_ns, &r->sink);
-	r->bye.looks++;
-}
-
-/* Until the next look is due; what could not be taken in time is counted and left out. */
-static void wait_turn(struct recorder *r, int64_t *due, int64_t until)
-{
-	int64_t now = now_ns(), interval = r->o.interval_ns;
+	uint64_t now = watch_now(), interval = (uint64_t)r->o.interval_ns;
+	struct timespec ts;
+	bool goes_on;
 
 	*due += interval;
 	if (*due < now) {
-		r->bye.missed += (uint64_t)((now - *due) / interval) + 1;
+		r->missed += (now - *due) / interval + 1;
 		*due += ((now - *due) / interval + 1) * interval;
 	}
-	while (!signalled && (now = now_ns()) < *due && now < until) {
-		int64_t ns = *due < until ? *due - now : until - now;
-		struct timespec ts = {ns / SECOND_NS, ns % SECOND_NS};
-
-		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
-	}
-}
-
-/* The clock of the target, which may be in another time namespace than we are. */
-static uint64_t target_now(const struct recorder *r)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)((int64_t)ts.tv_sec * SECOND_NS + ts.tv_nsec -
-			  r->clock.wall_minus_clock_ns);
-}
-
-static bool lost(struct recorder *r)
-{
-	r->bye.reason = "lost";
-	render_lost(&r->clock, target_now(r), r->err.text, &r->line);
-	flush(r);
-	return false;
+	if (*due >= until)
+		return false;
+	ts = (struct timespec){(time_t)(*due / WATCH_SECOND), (long)(*due % WATCH_SECOND)};
+	pthread_mutex_lock(&r->w->lock);
+	while (!r->is_to_end && watch_now() < *due)
+		pthread_cond_timedwait(&r->changed, &r->w->lock, &ts);
+	goes_on = !r->is_to_end;
+	pthread_mutex_unlock(&r->w->lock);
+	return goes_on;
 }
 
 /*
  * A look that fails is one that was missed: a process that changes fast may be readable again the
- * next time. One that is gone, or has become another program, will not.
+ * next time. What became of one that is not alive the other thread finds out.
  */
-static bool look_failed(struct recorder *r, unsigned *in_a_row)
+static bool look_failed(struct recorder *r, unsigned in_a_row)
 {
-	r->bye.missed++;
-	return ++*in_a_row < FAILED_MOST && source_alive(r->target.src);
+	bool is_alive = source_alive(r->target.src);
+
+	r->missed++;
+	r->gave_up = is_alive && in_a_row == FAILED_MOST;
+	return is_alive && !r->gave_up;
 }
 
-/* False when the recording ends for another reason than that it was to end. */
-static bool run(struct recorder *r, const struct options *o)
+/* False: that was the last one. */
+static bool took(struct recorder *r)
 {
-	int64_t due = now_ns(), until = o->for_given ? due + o->for_ns : INT64_MAX;
-	unsigned failed = 0;
+	if (!write_snapshot(r)) {
+		r->gave_up = true;
+		return false;
+	}
+	return ++r->looks != r->o.count;
+}
 
-	for (;;) {
-		if (!failed)
-			take_down(r, o->threshold_ns);
-		if (r->failed)
-			return false;
-		if (o->count && r->bye.looks == o->count) {
-			r->bye.reason = "count";
-			return true;
-		}
-		wait_turn(r, &due, until);
-		r->bye.reason = signalled ? "interrupted" : "time";
-		if (signalled || now_ns() >= until)
-			return true;
-		if (look_again(&r->look, &r->err))
-			failed = 0;
-		else if (!look_failed(r, &failed))
-			return lost(r);
+static void *take_snapshots(void *arg)
+{
+	struct recorder *r = arg;
+	const struct options *o = &r->w->o;
+	uint64_t due = watch_now(), until = o->for_given ? due + (uint64_t)o->for_ns : UINT64_MAX;
+	bool ok = look_open(&r->target, &r->o, &r->look, &r->err);
+	unsigned failed = !ok;
+
+	while (ok ? took(r) : look_failed(r, failed)) {
+		if (!wait_turn(r, &due, until))
+			break;
+		ok = look_again(&r->look, &r->err);
+		failed = ok ? 0 : failed + 1;
+	}
+	look_close(&r->look);
+	return NULL;
+}
+
+/* ---- the other thread ------------------------------------------------------------------------ */
+
+uint64_t recorder_looks(const struct recorder *r)
+{
+	return r->looks;
+}
+
+static bool start(struct recorder *r, struct error *err)
+{
+	pthread_condattr_t attr;
+	sigset_t all, before;
+	int sys;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sys = pthread_create(&r->thread, NULL, take_snapshots, r);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	r->started = !sys;
+	return !sys || error_sys(err, ERR_INTERNAL, sys, "no thread for snapshots");
+}
+
+void recorder_end(struct recorder *r)
+{
+	if (!r->started)
+		return;
+	pthread_mutex_lock(&r->w->lock);
+	r->is_to_end = true;
+	pthread_cond_signal(&r->changed);
+	pthread_mutex_unlock(&r->w->lock);
+	pthread_join(r->thread, NULL);
+	r->started = false;
+}
+
+void recorder_serve(struct watch *w, uint64_t now)
+{
+	struct recorder *r = w->recorder;
+	struct watched *t = w->v[0];
+
+	if (r->gave_up) {
+		w->status = report_error(&r->err);
+		watched_remove(w, 0, r->err.text);
+	} else if (now >= t->attach_ns && !source_alive(t->target.src)) {
+		watched_remove(w, 0, "it ended, or became another program");
 	}
 }
 
-/* A target that ended is an end like others; what could not be read any more is not. */
-static int end(struct recorder *r, bool whole)
+/* As often as a hold of the threshold is met by some of them, also when all is not well. */
+static uint64_t pulse_interval(const struct options *o)
 {
-	struct error err = r->err;
-	bool target_lost = !whole && !r->failed;
+	uint64_t ns = (uint64_t)o->threshold_ns / PULSES;
 
-	stalls_finish(&r->stalls, &r->sink);
-	render_bye(&r->clock, target_now(r), &r->bye, &r->line);
-	flush(r);
-	if (!line_file_close(&r->file, &r->err))
-		r->failed = true;
-	if (r->failed)
-		return report_error(&r->err);
-	if (target_lost) {
-		if (err.code != ERR_GONE && err.code != ERR_NO_PROCESS)
-			return report_error(&err);
-		log_warn("%s: the recording ends", err.text);
+	return ns < PULSE_LEAST ? PULSE_LEAST : ns > PULSE_MOST ? PULSE_MOST : ns;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+/* What can be recorded is known before there is a file. The exit status. */
+static int prepare(struct watch *w)
+{
+	struct watched *t = watch_add_named(w, w->o.targets[0], &w->err);
+
+	if (!t)
+		return report_error(&w->err);
+	watched_attach(w, t, watch_now());
+	if (w->status)
+		return w->status;
+	if (!t->is_greeted) {
+		error_set(&w->err, ERR_NO_PROCESS, "no process with pid %d", (int)t->pid);
+		return report_error(&w->err);
 	}
-	return signalled ? 128 + signalled : 0;
+	if (!target_open(w->o.targets[0], false, &w->recorder->target, &w->err) ||
+	    !line_file_open(w->o.output, &w->file, &w->err))
+		return report_error(&w->err);
+	return 0;
+}
+
+static int record(struct watch *w)
+{
+	struct recorder *r = w->recorder;
+	struct event_clock clock = w->v[0]->clock;
+	int64_t ahead_ns = w->v[0]->ahead_ns;
+
+	watch_flush(w); /* hello */
+	if (!start(r, &w->err))
+		return report_error(&w->err);
+	watch_run(w);
+	recorder_end(r);
+	while (w->n)
+		watched_remove(w, 0, NULL);
+	w->bye.looks = r->looks;
+	w->bye.missed = r->missed;
+	render_bye(&clock, watch_now() + (uint64_t)ahead_ns, &w->bye, &w->line);
+	watch_flush(w);
+	return watch_end_output(w);
 }
 
 int command_record(const struct options *o)
 {
-	struct recorder r = {.sink = {on_seen, on_end}, .o = *o, .line = STRBUF_INIT};
+	struct recorder r = {.o = *o, .line = STRBUF_INIT};
+	struct watch w = {.o = *o,
+			  .recorder = &r,
+			  .file = {.fd = -1},
+			  .line = STRBUF_INIT,
+			  .refused = ADDRMAP_INIT,
+			  .refused_now = ADDRMAP_INIT,
+			  .lock = PTHREAD_MUTEX_INITIALIZER};
 	int status;
 
+	r.w = &w;
 	r.o.for_ns = o->interval_ns / 2 < WINDOW_NS ? o->interval_ns / 2 : WINDOW_NS;
-	if (!culprits_load(o->culprits, &r.err) ||
-	    !target_open(o->targets[0], false, &r.target, &r.err))
-		return report_error(&r.err);
-	catch_signals();
-	if (look_open(&r.target, &r.o, &r.look, &r.err) &&
-	    line_file_open(o->output, &r.file, &r.err))
-		status = end(&r, run(&r, o));
-	else
-		status = report_error(&r.err);
-	look_close(&r.look);
+	w.o.format = FORMAT_JSON;
+	w.o.native = SNAP_NATIVE_NEVER; /* who looks often stops no thread */
+	if (!w.o.max_tasks)
+		w.o.max_tasks = WATCH_TASKS;
+	watch_pace(&w, pulse_interval(o), (uint64_t)o->threshold_ns);
+	if (!culprits_load(o->culprits, &w.err))
+		return report_error(&w.err);
+	watch_heed_second();
+	status = prepare(&w);
+	if (!status)
+		status = record(&w);
 	target_close(&r.target);
-	stalls_deinit(&r.stalls);
+	watch_close(&w);
 	strbuf_deinit(&r.line);
 	return status;
 }

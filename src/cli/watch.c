@@ -25,12 +25,10 @@
 #define FINE_NS	     (WATCH_MS * 7 / 2) /* half of it is how well an end is known */
 #define BUDGET_PARTS 50			/* of a CPU, in light looks: 2 % */
 #define ENDS_NS	     (100 * WATCH_MS)	/* from asking who ended to the next time */
-#define MAX_TASKS    2000 /* of a full look, when nothing else is said: it must not take long */
 
 /* Blocked, and taken when we wait: a signal that comes in between is not missed. */
 static sigset_t signals;
-static int signalled;
-static bool by_terminal; /* then the command has it too */
+static volatile sig_atomic_t signalled, by_terminal; /* then the command has it too */
 
 /* Sleeps for ns at most; NULL: until there is a signal. */
 static void wait_for_signal(const struct timespec *ns)
@@ -56,7 +54,7 @@ uint64_t watch_cpu(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * WATCH_SECOND + (uint64_t)ts.tv_nsec;
 }
 
@@ -75,13 +73,21 @@ static void lay_out(struct watch *w)
 	w->line = out;
 }
 
+void watch_write(struct watch *w, struct strbuf *line)
+{
+	pthread_mutex_lock(&w->lock);
+	if (!w->failed && !line_file_write(&w->file, line->data, line->len, &w->err))
+		w->failed = true;
+	pthread_mutex_unlock(&w->lock);
+	strbuf_reset(line);
+}
+
 void watch_flush(struct watch *w)
 {
 	if (watch_is_text(w) && w->line.len)
 		lay_out(w);
-	if (!w->failed && !line_file_write(&w->file, w->line.data, w->line.len, &w->err))
-		w->failed = true;
-	strbuf_reset(&w->line);
+	if (w->file.fd >= 0)
+		watch_write(w, &w->line);
 }
 
 /* ---- looks ----------------------------------------------------------------------------------- */
@@ -185,6 +191,8 @@ static void rescan(struct watch *w, uint64_t now)
 
 static void serve(struct watch *w, uint64_t now)
 {
+	if (w->recorder && w->n)
+		recorder_serve(w, now);
 	rescan(w, now);
 	for (size_t i = w->n; i-- > 0;)
 		if (!watched_attach(w, w->v[i], now))
@@ -224,7 +232,7 @@ static const char *ending(struct watch *w, uint64_t now, uint64_t until)
 	}
 	if (signalled)
 		return "interrupted";
-	if (w->o.count && w->told >= w->o.count)
+	if (w->o.count && (w->recorder ? recorder_looks(w->recorder) : w->told) >= w->o.count)
 		return "count";
 	if (now >= until)
 		return "time";
@@ -233,10 +241,11 @@ static const char *ending(struct watch *w, uint64_t now, uint64_t until)
 	return NULL;
 }
 
-static void run(struct watch *w)
+void watch_run(struct watch *w)
 {
 	uint64_t begin = watch_now(), now = begin;
-	uint64_t until = w->o.for_given ? begin + (uint64_t)w->o.for_ns : UINT64_MAX;
+	/* there is time for one round */
+	uint64_t until = w->o.for_given ? begin + (uint64_t)w->o.for_ns + 1 : UINT64_MAX;
 
 	w->regular_ns = w->budget_ns = begin;
 	w->budget_cpu_ns = watch_cpu();
@@ -249,7 +258,7 @@ static void run(struct watch *w)
 		now = watch_now();
 		remove_ended(w, now);
 	}
-	if (w->failed)
+	if (!w->bye.reason)
 		w->bye.reason = "lost";
 }
 
@@ -302,22 +311,6 @@ static bool open_output(struct watch *w)
 	return line_file_open(w->o.output ? w->o.output : "-", &w->file, &w->err);
 }
 
-static bool pid_of(const char *target, pid_t *ret, struct error *err)
-{
-	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
-	long pid = strtol(target, NULL, 10);
-
-	utf8_add_safe(&safe, target, strlen(target), 100);
-	if (!source_names_process(target)) {
-		error_set(err, ERR_USAGE, "watch takes processes, and '%s' is no pid", safe.data);
-		return error_hint(err, "what is in a file is for stallscope report, or dump");
-	}
-	if (pid <= 0 || pid > INT32_MAX)
-		return error_set(err, ERR_NO_PROCESS, "no process with pid %s", safe.data);
-	*ret = (pid_t)pid;
-	return true;
-}
-
 static bool prepare(struct watch *w, int *status)
 {
 	struct error err;
@@ -335,17 +328,29 @@ static bool prepare(struct watch *w, int *status)
 		return false;
 	}
 	for (size_t i = 0; i < w->o.n_targets; i++) {
-		pid_t pid = 0;
-
 		err = (struct error){.code = ERR_OK};
-		if (!pid_of(w->o.targets[i], &pid, &err) ||
-		    (!watch_add(w, pid, true, &err) && err.code != ERR_OK))
+		if (!watch_add_named(w, w->o.targets[i], &err) && err.code != ERR_OK)
 			w->status = report_error(&err);
 	}
 	if (w->command)
 		watch_add(w, w->command, true, NULL);
 	*status = w->status;
 	return w->n || w->o.all;
+}
+
+static void on_signal(int number)
+{
+	signalled = number; /* one that comes right before we wait is seen at the next look */
+}
+
+void watch_heed_second(void)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+	sigemptyset(&signals);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
 }
 
 static void block_signals(void)
@@ -360,7 +365,7 @@ static void block_signals(void)
 }
 
 /* The end of all that was begun, in an order that loses no event. */
-static void close_all(struct watch *w)
+void watch_close(struct watch *w)
 {
 	while (w->n)
 		watched_remove(w, w->n - 1, NULL);
@@ -386,6 +391,13 @@ static int status_of(const struct watch *w)
 	return stalled ? 1 : w->status;
 }
 
+int watch_end_output(struct watch *w)
+{
+	if (!line_file_close(&w->file, &w->err))
+		w->failed = true;
+	return w->failed ? report_error(&w->err) : status_of(w);
+}
+
 /*
  * A part of the interval, so that the even look is one of the fine ones, and a little more, so that
  * it does not come right after one of them.
@@ -397,33 +409,39 @@ static uint64_t fine_for(uint64_t interval)
 	return interval / ((interval + FINE_NS - 1) / FINE_NS) + late;
 }
 
+void watch_pace(struct watch *w, uint64_t interval, uint64_t least)
+{
+	w->fine_ns = fine_for(interval);
+	w->pace = (struct hold_pace){interval, least, (uint64_t)w->o.threshold_ns, w->fine_ns};
+}
+
 int command_watch(const struct options *o)
 {
-	struct watch w = {
-		.o = *o, .line = STRBUF_INIT, .refused = ADDRMAP_INIT, .refused_now = ADDRMAP_INIT};
+	struct watch w = {.o = *o,
+			  .line = STRBUF_INIT,
+			  .refused = ADDRMAP_INIT,
+			  .refused_now = ADDRMAP_INIT,
+			  .lock = PTHREAD_MUTEX_INITIALIZER,
+			  .bye = {.counts_short = true}};
 	struct event_clock clock = {.wall_minus_clock_ns = wall_minus_clock()};
 	uint64_t begin = watch_now();
 	int status = 0;
 
 	if (!w.o.max_tasks)
-		w.o.max_tasks = MAX_TASKS;
-	w.fine_ns = fine_for((uint64_t)o->interval_ns);
-	w.pace = (struct hold_pace){(uint64_t)o->interval_ns, LEAST_NS, (uint64_t)o->threshold_ns,
-				    w.fine_ns};
+		w.o.max_tasks = WATCH_TASKS;
+	watch_pace(&w, (uint64_t)o->interval_ns, LEAST_NS);
 	if (!culprits_load(o->culprits, &w.err))
 		return report_error(&w.err);
 	block_signals();
 	if (prepare(&w, &status)) {
 		clock.pid = w.n == 1 && !o->all && !o->children ? w.v[0]->pid : 0;
-		run(&w);
+		watch_run(&w);
 		while (w.n)
 			watched_remove(&w, w.n - 1, NULL);
 		summarise(&w, (double)(watch_now() - begin) / 1e9, &clock);
 		wait_for_command(&w);
-		if (!line_file_close(&w.file, &w.err))
-			w.failed = true;
-		status = w.failed ? report_error(&w.err) : status_of(&w);
+		status = watch_end_output(&w);
 	}
-	close_all(&w);
+	watch_close(&w);
 	return status;
 }

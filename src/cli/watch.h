@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch.h - the parts of `watch`, which share one struct watch
+ * watch.h - the parts of `watch`, which share one struct watch; `record` is one of them
  *
- * One thread and one timer for all processes. Times of the program are ns of its own
- * CLOCK_MONOTONIC; those of a process are in its time namespace, `ahead` later.
+ * One thread and one timer for all processes; snapshots of `record` have a thread of their own,
+ * since a full look at very many tasks takes longer than a stall. Times of the program are ns of
+ * its own CLOCK_MONOTONIC; those of a process are in its time namespace, `ahead` later.
  */
 #ifndef STALLSCOPE_CLI_WATCH_H
 #define STALLSCOPE_CLI_WATCH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "cli.h"
 #include "look.h"
@@ -14,6 +18,7 @@
 
 #define WATCH_MS     UINT64_C(1000000)
 #define WATCH_SECOND UINT64_C(1000000000)
+#define WATCH_TASKS  2000 /* of a capture, when nothing else is said: it must not take long */
 
 /* Holds of a loop in one stretch of time, from the first on. */
 struct watched_choppy {
@@ -79,6 +84,7 @@ struct watched {
 
 struct watch_exec;
 struct watch_save;
+struct recorder;
 
 struct watch {
 	struct options o;
@@ -86,7 +92,7 @@ struct watch {
 	uint64_t fine_ns; /* as little as pace.fine may be */
 	struct watched **v;
 	size_t n, cap;
-	struct line_file file;
+	struct line_file file; /* fd -1: not open yet, lines wait */
 	struct strbuf line;
 	uint64_t regular_ns;		     /* when the next even look is due */
 	uint64_t last_ns;		     /* when the last look was */
@@ -96,34 +102,55 @@ struct watch {
 	uint64_t budget_ns, budget_cpu_ns, full_cpu_ns; /* what looks cost, watch_pace() */
 	uint64_t longest_held_ns;
 	struct bye bye;
-	struct watch_exec *exec; /* NULL: no --exec */
-	struct watch_save *save; /* NULL: no --save */
-	pid_t command;		 /* that we started; 0 none */
+	struct watch_exec *exec;   /* NULL: no --exec */
+	struct watch_save *save;   /* NULL: no --save */
+	struct recorder *recorder; /* NULL: not `record` */
+	pid_t command;		   /* that we started; 0 none */
 	int command_status;
-	bool is_hurried;  /* we were asked to end, and the command has to */
-	bool has_ended;	  /* the command */
-	uint64_t told;	  /* stalls that are over, or last for long: for --count */
-	unsigned greeted; /* processes that were watched */
-	int status;	  /* of what could not be watched; 0 */
-	bool failed;	  /* of writing: err says why */
+	bool is_hurried;      /* we were asked to end, and the command has to */
+	bool has_ended;	      /* the command */
+	uint64_t told;	      /* stalls that are over, or last for long: for --count */
+	unsigned greeted;     /* processes that were watched */
+	int status;	      /* of what could not be watched; 0 */
+	pthread_mutex_t lock; /* while a line is written: a recorder does so too */
+	atomic_bool failed;   /* of writing: err says why */
 	struct error err;
 };
 
 uint64_t watch_now(void); /* CLOCK_MONOTONIC */
-uint64_t watch_cpu(void); /* of this process */
+uint64_t watch_cpu(void); /* of the thread that asks */
 
-/* Writes w->line and empties it. */
+/* Writes w->line and empties it; not before the file is open. */
 void watch_flush(struct watch *w);
+
+/* The same with a line of any thread's. */
+void watch_write(struct watch *w, struct strbuf *line);
 
 static inline bool watch_is_text(const struct watch *w)
 {
 	return w->o.format == FORMAT_TEXT;
 }
 
+/* ---- watch.c: what runs all of it ----------------------------------------------------------- */
+
+/* Instead of taking them in turn: a second signal ends us at once, though we hang in a write. */
+void watch_heed_second(void);
+
+/* How often to look, and from which length on holds are counted. After w->o.threshold_ns. */
+void watch_pace(struct watch *w, uint64_t interval, uint64_t least);
+
+/* Until it is over: bye.reason. */
+void watch_run(struct watch *w);
+
+/* Closes the file; the exit status. */
+int watch_end_output(struct watch *w);
+void watch_close(struct watch *w);
+
 /* ---- watch_target.c: processes come and go ------------------------------------------------- */
 
 /* NULL: there is no such process (err), or it is watched already (err untouched). */
 struct watched *watch_add(struct watch *w, pid_t pid, bool is_given, struct error *err);
+struct watched *watch_add_named(struct watch *w, const char *argument, struct error *err);
 
 /* Opens it and looks for its loops, when that is due. False: it is gone and was said to be. */
 bool watched_attach(struct watch *w, struct watched *t, uint64_t now);
@@ -159,6 +186,15 @@ void choppy_sample(struct watched_loop *l, const struct snapshot *s, const struc
 /* Tells a stretch that is over: the time is, or there will be no other look. */
 void choppy_serve(struct watch *w, struct watched *t, struct watched_loop *l, uint64_t clock_ns,
 		  bool is_last);
+/* ---- record.c: snapshots beside, for `record` ---------------------------------------------- */
+
+/* Whether its process is still what it was, and snapshots can be taken. Each round, while there is
+ * one. */
+void recorder_serve(struct watch *w, uint64_t now);
+uint64_t recorder_looks(const struct recorder *r); /* snapshots so far: for --count */
+
+/* There will be no more snapshots; the one that is being taken is waited for, and written. */
+void recorder_end(struct recorder *r);
 
 /* ---- watch_exec.c: --exec ------------------------------------------------------------------ */
 

@@ -163,7 +163,7 @@ void choppy_serve(struct watch *w, struct watched *t, struct watched_loop *l, ui
 		return;
 	if (clock_ns < until)
 		until = clock_ns;
-	if (until >= c->since_ns + LEAST_NS &&
+	if (w->bye.counts_short && until >= c->since_ns + LEAST_NS &&
 	    (c->stalls >= STALLS || short_enough(c, until - c->since_ns)))
 		tell(w, t, l, until);
 	drop(c);

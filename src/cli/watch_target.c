@@ -12,6 +12,7 @@
 
 #include "stallscope/cleanup.h"
 #include "stallscope/log.h"
+#include "stallscope/utf8.h"
 #include "watch.h"
 
 #define STEP_FIRST_NS (20 * WATCH_MS)	  /* a program that starts has its loop soon */
@@ -49,6 +50,24 @@ struct watched *watch_add(struct watch *w, pid_t pid, bool is_given, struct erro
 	return t;
 }
 
+struct watched *watch_add_named(struct watch *w, const char *argument, struct error *err)
+{
+	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
+	long pid = strtol(argument, NULL, 10);
+
+	utf8_add_safe(&safe, argument, strlen(argument), 100);
+	if (!source_names_process(argument)) {
+		error_set(err, ERR_USAGE, "%s takes processes, and '%s' is no pid",
+			  w->recorder ? "record" : "watch", safe.data);
+		error_hint(err, "what is in a file is for stallscope report, or dump");
+	} else if (pid <= 0 || pid > INT32_MAX) {
+		error_set(err, ERR_NO_PROCESS, "no process with pid %s", safe.data);
+	} else {
+		return watch_add(w, (pid_t)pid, true, err);
+	}
+	return NULL;
+}
+
 static uint64_t its_now(const struct watched *t)
 {
 	return watch_now() + (uint64_t)t->ahead_ns;
@@ -59,11 +78,16 @@ static void say_lost(struct watch *w, struct watched *t, const char *reason)
 	if (!t->is_greeted)
 		return;
 	t->is_greeted = false;
+	if (w->recorder)
+		recorder_end(w->recorder);
 	if (!watch_is_text(w)) {
 		render_lost(&t->clock, its_now(t), reason, &w->line);
 		watch_flush(w);
 	}
-	log_info("process %d: %s", (int)t->pid, reason);
+	if (w->recorder && !w->status) /* whose end that is */
+		log_warn("process %d: %s", (int)t->pid, reason);
+	else
+		log_info("process %d: %s", (int)t->pid, reason);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -162,6 +186,9 @@ static bool find_loops(struct watch *w, struct watched *t, struct error *err)
 	w->o.max_tasks = max;
 	if (ok && w->o.redact)
 		snapshot_redact(t->look.snap);
+	if (ok) /* the clock of the wall may have been set */
+		t->clock.wall_minus_clock_ns =
+			(int64_t)(t->look.snap->wall_ns - t->look.snap->clock_ns);
 	w->full_cpu_ns += watch_cpu() - cpu;
 	return ok;
 }

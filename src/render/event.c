@@ -197,9 +197,11 @@ void render_bye(const struct event_clock *c, uint64_t clock_ns, const struct bye
 	json_object_set_new(line, "stalls", json_integer((json_int_t)bye->stalls));
 	json_object_set_new(line, "missed", json_integer((json_int_t)bye->missed));
 	if (bye->longest_gap_ns) {
-		json_object_set_new(line, "short_holds",
-				    json_integer((json_int_t)bye->short_holds));
-		json_object_set_new(line, "choppy", json_integer((json_int_t)bye->choppy));
+		if (bye->counts_short) {
+			json_object_set_new(line, "short_holds",
+					    json_integer((json_int_t)bye->short_holds));
+			json_object_set_new(line, "choppy", json_integer((json_int_t)bye->choppy));
+		}
 		json_object_set_new(line, "maybe", json_integer((json_int_t)bye->maybe));
 		json_object_set_new(line, "longest_gap_s",
 				    json_real((double)bye->longest_gap_ns / 1e9));

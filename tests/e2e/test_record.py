@@ -52,6 +52,45 @@ def test_stalls(tmp_path, interpreter):
     assert all(len(json.dumps(line)) < 600 for line in light)
 
 
+@pytest.mark.parametrize("tasks", [0, 12000])
+def test_no_stall_is_missed(tmp_path, tasks):
+    """Stalls that are shorter than the interval, and may be shorter than it takes to look at all tasks."""
+    with Target(ORDINARY, "staller.py", 7, 0.15, 0.15, 0.15, 7, tasks, stdin=subprocess.PIPE) as target:
+        recorder = subprocess.Popen([PROGRAM, "record", str(target.pid), "-o", str(tmp_path / "r")])
+        while not (tmp_path / "r").exists() or '"hello"' not in (tmp_path / "r").read_text():
+            time.sleep(0.05)
+        target.process.stdin.write(b"\n")
+        target.process.stdin.flush()
+        log = [json.loads(line) for line in target.process.stdout.read().splitlines()]
+        assert recorder.wait(timeout=20) == 0
+    lines = lines_of(tmp_path / "r")
+    bye, stalls = lines[-1], of(lines, "stall")
+    assert len(log) >= 20 and bye["looks"] == len(of(lines, "snapshot")) <= 12
+    if bye["longest_gap_s"] < 0.05:  # we had a CPU
+        assert len(stalls) == len(log) and bye["maybe"] == 0
+    for true in log:
+        near = [s for s in stalls if true["begin"] - 0.05 < s["monotonic_s"] <= true["begin"] + 0.0005]
+        if not near:
+            assert bye["longest_gap_s"] > 0.1, "not seen: %s" % true
+            continue
+        stall = near[-1]
+        over, error = stall["monotonic_s"] + stall["held_s"], max(0.005, stall["held_at_most_s"] - stall["held_s"])
+        assert stall["over"] and true["end"] - error <= over <= true["next"] + error, (stall, true)
+        assert stall["who"]["function"] == true["function"], (stall, true)
+        assert true["first"] <= stall["who"]["line"] <= true["first"] + 3
+    report = json.loads(run("report", "-f", "json", tmp_path / "r").stdout)
+    assert report["stalls_total"] == len(stalls)
+    assert abs(report["held_s"] - sum(s["held_s"] for s in stalls)) < 1e-6
+
+
+def test_another_program(tmp_path):
+    """What is run in the same process by execve() is not what was to be recorded."""
+    with Target(ORDINARY, "mover.py", "execs") as target:
+        result = run("record", target.pid, "-o", tmp_path / "r", "--interval", "50ms", "--for", "20s", timeout=30)
+    assert result.returncode == 0 and "ended" in result.stderr
+    assert [line["type"] for line in lines_of(tmp_path / "r")[-2:]] == ["lost", "bye"]
+
+
 def test_dump_has_the_same_fingerprint(tmp_path):
     with Target(ORDINARY, "states.py", "blocked") as target:
         time.sleep(0.3)

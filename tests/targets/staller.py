@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""staller.py [--uvloop] SECONDS LEAST MOST GAP SEED: a service that stalls at random.
+"""staller.py [--uvloop] SECONDS LEAST MOST GAP SEED [TASKS]: a service that stalls at random.
 
 It turns all the time, and now and then a handler holds the loop for LEAST to MOST seconds (most of
 them short), in one of several ways and from one of several lines; GAP is how long it runs well in
-between, at the mean. It begins at the first line of its input. Its log, a JSON line for each stall
-when it is over, is the truth: begin and end by its own clock, function, line.
+between, at the mean. TASKS more sleep all the time. It begins at the first line of its input. Its
+log, a JSON line for each stall when it is over, is the truth: begin and end by its own clock, when the
+next turn began, function, line.
 """
 import asyncio
 import hashlib
@@ -45,7 +46,8 @@ async def handle(way, seconds):
     begin = time.monotonic()
     way(seconds)
     end = time.monotonic()
-    print(json.dumps({"begin": begin, "end": end, "function": way.__name__,
+    await asyncio.sleep(0)
+    print(json.dumps({"begin": begin, "end": end, "next": time.monotonic(), "function": way.__name__,
                       "first": way.__code__.co_firstlineno + 1}), flush=True)
 
 
@@ -54,9 +56,10 @@ async def requests():
         await asyncio.sleep(0.003)
 
 
-async def main(seconds, least, most, gap, seed):
+async def main(seconds, least, most, gap, seed, tasks=0):
     dice = random.Random(seed)
     others = [asyncio.ensure_future(requests()) for _ in range(20)]
+    others += [asyncio.ensure_future(asyncio.sleep(3600)) for _ in range(tasks)]
     truth.tell("stalling", None)
     await asyncio.get_event_loop().run_in_executor(None, sys.stdin.readline)
     until = time.monotonic() + seconds
@@ -76,4 +79,4 @@ if __name__ == "__main__":
     else:
         asyncio.set_event_loop(asyncio.new_event_loop())
     asyncio.get_event_loop().run_until_complete(
-        main(*[float(word) for word in words[:4]], int(words[4])))
+        main(*[float(word) for word in words[:4]], *[int(word) for word in words[4:]]))
