@@ -222,19 +222,29 @@ static char *stack_text(const struct snapshot *s, const struct snap_stack *stack
 	return text;
 }
 
+/* CHOPPY has no kind: what this hold was, as STALLED would have it. */
+static void kind_of_hold(const struct culprit *c, char *kind, size_t size)
+{
+	const struct explanation *e = c->category ? explanation_of_category(c->category) : NULL;
+
+	if (e)
+		render_kind_of(e, c->category, kind, size);
+	else if (c->frame != SNAP_NONE && !c->system_call)
+		snprintf(kind, size, "cpu.python");
+}
+
 static void explain(struct seen_stall *stall, const struct snapshot *s, const struct snap_loop *l,
 		    const struct verdict *v)
 {
 	const struct culprit *c = &v->culprit;
-	const struct explanation *e = c->category ? explanation_of_category(c->category) : NULL;
 	const struct snap_stack *stack = c->slice.n ? &c->slice : &s->threads[l->thread].stack;
 	char place[160];
 
 	stall->explained = true;
 	stall->id = v->id;
 	snprintf(stall->kind, sizeof(stall->kind), "%s", v->kind);
-	if (!v->kind[0] && e) /* of CHOPPY: what this one was */
-		render_kind_of(e, c->category, stall->kind, sizeof(stall->kind));
+	if (!v->kind[0])
+		kind_of_hold(c, stall->kind, sizeof(stall->kind));
 	if (c->frame != SNAP_NONE) {
 		const struct snap_frame *f = &s->frames[c->frame];
 		const struct snap_code *code = snap_code_of(s, f);

@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 
@@ -360,6 +361,36 @@ def test_who_held_it_the_last_time():
             live.wait(r"^ held by  the last time  stall_of_worker  \S*stalling_workers\.py:13  time")
             live.press("q")
             assert live.end() == 0
+
+
+SPINS = """
+import asyncio, time
+def spin():
+    end = time.monotonic() + 0.25
+    while time.monotonic() < end:
+        pass
+async def main():
+    while True:
+        await asyncio.sleep(0.1)
+        spin()
+asyncio.run(main())
+"""
+
+
+def test_a_computing_function_is_one_holder(tmp_path):
+    """Whatever it calls when it is looked at, and also when the verdict is CHOPPY, which has no kind."""
+    (tmp_path / "spins.py").write_text(SPINS)
+    target = subprocess.Popen([sys.executable, tmp_path / "spins.py"])
+    try:
+        with Live(target.pid, rows=40) as live:
+            live.press("4")
+            live.wait(r"(?s)(CHOPPY|cpu\.python).*^ ranking .*^ +[0-9]+ % +[6-9] .* spin +\S* *cpu\.python")
+            assert len(re.findall(r"(?m)^ +\d+ % .* spin ", live.text)) == 1
+            live.press("q")
+            assert live.end() == 0
+    finally:
+        target.kill()
+        target.wait()
 
 
 @pytest.mark.parametrize("environment", [
