@@ -56,7 +56,8 @@ struct builder {
 	struct addrmap no_timeout_map; /* places in code that have no timeout around them */
 	struct addrmap resource_map;   /* address -> index into s->resources */
 	struct addrmap woken_map;      /* futures that tasks will set */
-	struct addrmap chained_map;    /* concurrent.futures.Future -> task that will set it */
+	struct addrmap chained_map;    /* concurrent.futures.Future -> index into chained */
+	uint64_t *chained;	       /* addresses of the tasks that will set them */
 
 	struct sleep {
 		uint32_t task;
@@ -64,7 +65,7 @@ struct builder {
 	} * sleeps; /* the first SNAP_MAX_VERIFIED of them */
 	size_t n_sleeps, sleeps_cap;
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
-	size_t resources_cap, awaiters_cap, callbacks_cap;
+	size_t resources_cap, awaiters_cap, callbacks_cap, n_chained, chained_cap;
 };
 
 /* One look, at the running process or at a picture. */

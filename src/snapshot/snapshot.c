@@ -258,6 +258,7 @@ static void builder_deinit(struct builder *b)
 	addrmap_deinit(&b->resource_map);
 	addrmap_deinit(&b->woken_map);
 	addrmap_deinit(&b->chained_map);
+	free(b->chained);
 }
 
 /* A loop that is said to run but has no frame was caught between two iterations. */

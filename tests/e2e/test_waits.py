@@ -174,6 +174,17 @@ def test_deadlock(interpreter, state, kind, threads):
         assert [loop["deadlock"]["kind"] for loop in again["loops"]] == [kind] * len(loops)
 
 
+def test_deadlock_beside_tasks_that_move():
+    """Tasks are put in order after they were read: the proof still is of the right one."""
+    with Target(ORDINARY, "waits.py", "own-beside") as target:
+        settle()
+        for _ in range(4):
+            document = dump(target.pid, "--for", "0")
+            deadlocks = [loop["deadlock"] for loop in document["loops"] if loop["deadlock"]]
+            assert [d["kind"] for d in deadlocks] == ["own-future"]
+            assert deadlocks[0]["waits"][0]["proof"].startswith("task chained of that loop ")
+
+
 def test_no_deadlock(interpreter):
     """A wait that others end."""
     with Target(interpreter, "waits.py", "helped") as target:

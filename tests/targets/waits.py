@@ -361,6 +361,31 @@ async def main_own_later():
     future.result()
 
 
+async def named_nap():
+    asyncio.current_task().set_name("chained")
+    await asyncio.sleep(SECONDS)
+
+
+async def main_churn():
+    """Tasks that move all the time."""
+    async def move(i):
+        while True:
+            await asyncio.sleep(0.0005 * (1 + i % 3))
+    await asyncio.gather(*[move(i) for i in range(200)])
+
+
+async def main_own_beside():
+    """The same, beside a loop whose tasks move while they are read."""
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=lambda: asyncio.run(main_churn()), daemon=True).start()
+    tasks = [asyncio.ensure_future(nap()) for _ in range(100)]
+    future = asyncio.run_coroutine_threadsafe(named_nap(), loop)
+    await asyncio.sleep(0.2)
+    truth.tell(STATE)
+    future.result()
+    return tasks
+
+
 LOOPS = {}
 
 
@@ -483,6 +508,7 @@ STATES = {
     "own": lambda: asyncio.run(main_own()),
     "own-timeout": lambda: asyncio.run(main_own(SECONDS)),
     "own-later": lambda: asyncio.run(main_own_later()),
+    "own-beside": lambda: asyncio.run(main_own_beside()),
     "threads": main_threads,
     "worker": lambda: asyncio.run(main_worker()),
     "locked": lambda: asyncio.run(main_locked()),
