@@ -30,7 +30,6 @@ struct builder {
 	struct aio_modules *modules; /* by interpreter */
 	struct py_frame *frames;     /* scratch, PY_MAX_FRAMES */
 	size_t loop_frames;	     /* so far, of threads that have a loop */
-	uint32_t *thread_of;	     /* python thread -> snapshot thread */
 
 	struct addrmap code_map;   /* index into py->codes -> index into s->codes */
 	struct addrmap loop_map;   /* loop address -> index into s->loops */

@@ -230,17 +230,14 @@ static void forget_parts(struct builder *b)
 	addrmap_clear(&b->place_map);
 	free(b->interps);
 	free(b->py_threads);
-	free(b->thread_of);
 	b->interps = NULL;
 	b->py_threads = NULL;
-	b->thread_of = NULL;
 }
 
 static void builder_deinit(struct builder *b)
 {
 	free(b->interps);
 	free(b->py_threads);
-	free(b->thread_of);
 	free(b->modules);
 	free(b->frames);
 	free(b->strings);

@@ -117,11 +117,8 @@ bool build_threads(struct builder *b, struct error *err)
 	if (!python_threads(b->py, &b->interps, &b->n_interps, &b->py_threads, &b->n_py_threads,
 			    err))
 		return false;
-	b->thread_of = mem_alloc((b->n_py_threads + 1) * sizeof(*b->thread_of));
-	for (size_t i = 0; i < b->n_py_threads; i++) {
-		b->thread_of[i] = (uint32_t)i;
+	for (size_t i = 0; i < b->n_py_threads; i++)
 		build_thread(b, &b->py_threads[i]);
-	}
 	b->s->clock_ns = source_clock(b->py->rd.src);
 	b->s->wall_ns = source_wall_clock(b->py->rd.src);
 	if (b->picture) {
