@@ -288,3 +288,12 @@ def test_no_lock_ring(state, note):
             assert loop["verdict"] == "HEALTHY"
             assert any("locks that each other likely has" in e["fact"] for e in loop["evidence"]) == note
             assert all(r["holder"] is None for r in loop["resources"]) or state not in ("by-hand", "known")
+
+
+def test_more_loops_than_are_shown():
+    """A thread whose loop is left out has none, and not that of another thread."""
+    with Target(ORDINARY, "many.py", 1030) as target:
+        document = dump(target.pid, "--for", "0")
+    loops = [thread["loop"] for thread in document["threads"] if thread["loop"]]
+    assert len(document["loops"]) == len(loops) == len(set(loops)) == 1024
+    assert [p["count"] for p in document["problems"] if p["where"] == "loops"] == [6]
