@@ -122,13 +122,13 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 
 	if (!read_timer(py, item, slots, &t) && !read_timer_again(py, item, slots, &t))
 		return;
+	if (first)
+		loop->first_when = first_time(py, item, slots);
+	if (t.cancelled) /* there may be hundreds at the top */
+		return;
 	at = t.at;
 	worst = now - at > loop->worst_late && slots->checks;
 	if (worst && (slots->checks--, !timer_stays(py, item, t.handle, slots->when)))
-		return;
-	if (first)
-		loop->first_when = first_time(py, item, slots);
-	if (t.cancelled)
 		return;
 	if (!loop->have_next || at < loop->next_when)
 		loop->next_when = at;

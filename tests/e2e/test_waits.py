@@ -115,6 +115,7 @@ def test_ready(interpreter):
         assert loop["tasks"]["under_retry"] == truth["retry"]
         assert loop["timers_cancelled"] == truth["cancelled"]
         assert loop["timers_late"] == 100 and loop["timers_worst_callback"] == "late_callback"
+        assert loop["timers_worst_late_s"] > 0.1
 
 
 def test_executor(interpreter):

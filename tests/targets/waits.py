@@ -269,17 +269,18 @@ async def main_ready():
     tasks = [asyncio.ensure_future(giving_way()) for _ in range(200)]
     tasks += [asyncio.ensure_future(retry_fetch()) for _ in range(100)]
     for i in range(100):
-        loop.call_at(loop.time() + 0.01 + i / 1000, late_callback)
-    cancelled = [loop.call_later(SECONDS, late_callback) for _ in range(7)]
-    for handle in cancelled:
-        handle.cancel()
+        loop.call_at(loop.time() + 0.06 + i / 1000, late_callback)
+    early = [loop.call_later(0.05 + i / 1e6, late_callback) for i in range(300)]
+    cancelled = [loop.call_later(SECONDS, late_callback) for _ in range(7)] + early
     await asyncio.sleep(0)  # their first step, then they are in the queue again, behind us
+    for handle in cancelled:  # the next turn of the loop would drop those on top of its heap
+        handle.cancel()
     tasks += [asyncio.ensure_future(quick()) for _ in range(600)]
     threads = [threading.Thread(target=asyncio.run_coroutine_threadsafe, args=(nap(), loop)) for _ in range(20)]
     for thread in threads:
         thread.start()
         thread.join()
-    truth.tell(STATE, "STALLED", quick=600, giving_way=200, retry=100, threadsafe=20, cancelled=7)
+    truth.tell(STATE, "STALLED", quick=600, giving_way=200, retry=100, threadsafe=20, cancelled=307)
     time.sleep(SECONDS)
     return tasks
 
