@@ -264,7 +264,8 @@ async def retry_fetch():
 
 
 async def main_ready():
-    """A hold with a known queue behind it: 600 quick, 300 that gave way, 100 of them in a retry."""
+    """A hold with a known queue behind it: 500 quick, 300 that gave way, 100 of them in a retry; 180
+    callbacks with a name of their own."""
     loop = asyncio.get_running_loop()
     tasks = [asyncio.ensure_future(giving_way()) for _ in range(200)]
     tasks += [asyncio.ensure_future(retry_fetch()) for _ in range(100)]
@@ -275,14 +276,23 @@ async def main_ready():
     await asyncio.sleep(0)  # their first step, then they are in the queue again, behind us
     for handle in cancelled:  # the next turn of the loop would drop those on top of its heap
         handle.cancel()
-    tasks += [asyncio.ensure_future(quick()) for _ in range(600)]
+    for i in range(180):
+        loop.call_soon(one_of_many(i))
+    tasks += [asyncio.ensure_future(quick()) for _ in range(500)]
     threads = [threading.Thread(target=asyncio.run_coroutine_threadsafe, args=(nap(), loop)) for _ in range(20)]
     for thread in threads:
         thread.start()
         thread.join()
-    truth.tell(STATE, "STALLED", quick=600, giving_way=200, retry=100, threadsafe=20, cancelled=307)
+    truth.tell(STATE, "STALLED", quick=500, giving_way=200, retry=100, threadsafe=20, cancelled=307)
     time.sleep(SECONDS)
     return tasks
+
+
+def one_of_many(i):
+    def callback():
+        pass
+    callback.__qualname__ = "one_of_many_%d" % i
+    return callback
 
 
 def late_callback():
