@@ -80,12 +80,14 @@ async def main_resources():
 
 
 async def main_lost():
-    """A lock that is free while its waiters sleep: the wake-up went to one that was cancelled."""
+    """A lock that is free while its waiters sleep: the wake-up went to one that was cancelled. A timeout
+    ends the wait of two."""
     lock, fine = asyncio.Lock(), asyncio.Lock()
     await lock.acquire()
     await fine.acquire()
     tasks = [spawn(hold_lock(lock), "lost-%d" % i) for i in range(3)]
     tasks += [spawn(hold_lock(fine), "fine-%d" % i) for i in range(3)]
+    tasks += [spawn(asyncio.wait_for(hold_lock(lock), SECONDS), "timed-%d" % i) for i in range(2)]
     await asyncio.sleep(0)
     lock._locked = False
     await asyncio.sleep(0.1)
