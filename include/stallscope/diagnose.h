@@ -83,9 +83,9 @@ struct verdict {
 	enum confidence confidence;
 	bool have_held;
 	int64_t held_ns;
-	const char *held_bound;	  /* "upper" (of the one callback), "lower" (uvloop), "exact" */
+	const char *held_bound;	  /* "upper" (of the one callback), "lower" (uvloop); NULL */
 	int64_t lag_ns;		  /* longer of held and the worst late timer */
-	int same_callback;	  /* 1 yes, 0 no, -1 one look cannot tell */
+	int same_callback;	  /* 1 yes, 0 no, -1 unknown: one look, or some found no turn */
 	double on_cpu, run_queue; /* ratio over the looks, < 0 unknown */
 	double callback_s;	  /* OVERLOADED: mean cost of a callback */
 	double turn_s;		  /* OVERLOADED: length of one turn of the loop */

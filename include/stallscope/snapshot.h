@@ -131,6 +131,7 @@ struct snap_task {
 	bool untimed;	     /* its memory is not of the moment of its timer's: no left_s */
 	bool torn;	     /* changed while it was read: parts may be missing */
 	bool under_retry;
+	bool under_timeout; /* one around the wait ends it; it may be due already */
 	enum snap_waker waker;
 	uint32_t resource; /* index into resources of the primitive or stream, SNAP_NONE */
 	enum snap_owner owner;

@@ -11,8 +11,7 @@
 #define AT(object, f) ((object) + py->layout.field[F_##f].offset)
 
 /* The batch of reads that turns a list of pointers into cached objects. */
-static void prefetch_pointers(struct python *py, uint64_t first, uint64_t n, uint32_t offset,
-			      size_t len)
+static void prefetch_pointers(struct python *py, uint64_t first, uint64_t n, size_t len)
 {
 	uint64_t *addrs;
 
@@ -20,7 +19,7 @@ static void prefetch_pointers(struct python *py, uint64_t first, uint64_t n, uin
 		return;
 	addrs = mem_alloc(n * sizeof(*addrs));
 	for (uint64_t i = 0; i < n; i++)
-		addrs[i] = rd_u64(&py->rd, first + 8 * i) + offset;
+		addrs[i] = rd_u64(&py->rd, first + 8 * i);
 	if (!py->rd.failed)
 		source_prefetch(py->rd.src, addrs, n, len);
 	free(addrs);
@@ -122,13 +121,13 @@ static void count_timer(struct python *py, uint64_t item, struct timer_slots *sl
 
 	if (!read_timer(py, item, slots, &t) && !read_timer_again(py, item, slots, &t))
 		return;
+	if (first)
+		loop->first_when = first_time(py, item, slots);
+	if (t.cancelled) /* there may be hundreds at the top */
+		return;
 	at = t.at;
 	worst = now - at > loop->worst_late && slots->checks;
 	if (worst && (slots->checks--, !timer_stays(py, item, t.handle, slots->when)))
-		return;
-	if (first)
-		loop->first_when = first_time(py, item, slots);
-	if (t.cancelled)
 		return;
 	if (!loop->have_next || at < loop->next_when)
 		loop->next_when = at;
@@ -165,7 +164,7 @@ static void read_heap(struct python *py, uint64_t list, double now, struct aio_l
 	slots = timer_slots(py, rd_ptr(&py->rd, items));
 	if (!slots.when || py->rd.failed)
 		return;
-	prefetch_pointers(py, items, n, 0, 64);
+	prefetch_pointers(py, items, n, 64);
 	for (uint64_t i = 0; i < n && !py->rd.failed; i++)
 		count_timer(py, items + 8 * i, &slots, now, i == 0, loop);
 }

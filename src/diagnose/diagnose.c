@@ -67,7 +67,7 @@ static void measure(const struct facts *f, struct verdict *v)
 	v->on_cpu = f->on_cpu;
 	v->run_queue = f->run_queue;
 	if (f->looks > 1 && l->have_run && l->run.have_batch)
-		v->same_callback = f->same_callback;
+		v->same_callback = f->same_callback ? 1 : f->turn_moved || f->index_moved ? 0 : -1;
 }
 
 /* Whether what the loop did at the full look is to blame for anything. */

@@ -116,6 +116,7 @@ static void walk_all(struct facts *f)
 static void count_look(struct facts *f, const struct snap_look *l, uint64_t *holder)
 {
 	f->looks++;
+	f->found_looks += l->found;
 	f->runnable_looks += l->state == 'R';
 	f->gc_looks += l->gc;
 	if (!l->waits_for_gil)
@@ -146,7 +147,7 @@ static void walk_since(struct facts *f)
 	if (!first || f->looks < 2)
 		return;
 	f->window_s = (double)(last->clock_ns - first->clock_ns) / 1e9;
-	f->same_callback = !f->turn_moved && !f->index_moved;
+	f->same_callback = !f->turn_moved && !f->index_moved && f->found_looks == f->looks;
 	if (!ratios(first, last, &f->on_cpu, &f->run_queue))
 		return;
 	/*

@@ -22,7 +22,7 @@ struct facts {
 	char state; /* of the thread, 0 unknown */
 
 	/* since the full look, which counts */
-	size_t looks;
+	size_t looks, found_looks; /* of these, those that found the loop's turn */
 	double window_s;
 	bool have_held, held_is_lower;
 	int64_t held_ns; /* at the full look; by a loop with a clock of its own, while we looked */

@@ -75,7 +75,7 @@ static void stall_evidence(const struct facts *f, struct verdict *v)
 			     f->window_s * 1e3);
 	else if (f->looks > 1)
 		add_evidence(v, "looks", "the same callback in %zu of %zu looks over %.0f ms",
-			     f->looks, f->looks, f->window_s * 1e3);
+			     f->found_looks, f->looks, f->window_s * 1e3);
 	if (f->on_cpu >= 0)
 		add_evidence(v, "schedstat", "on CPU %.0f %%, waiting for one %.0f %%%s",
 			     f->on_cpu * 100, f->run_queue * 100,

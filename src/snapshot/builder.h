@@ -30,7 +30,6 @@ struct builder {
 	struct aio_modules *modules; /* by interpreter */
 	struct py_frame *frames;     /* scratch, PY_MAX_FRAMES */
 	size_t loop_frames;	     /* so far, of threads that have a loop */
-	uint32_t *thread_of;	     /* python thread -> snapshot thread */
 
 	struct addrmap code_map;   /* index into py->codes -> index into s->codes */
 	struct addrmap loop_map;   /* loop address -> index into s->loops */
@@ -56,7 +55,8 @@ struct builder {
 	struct addrmap no_timeout_map; /* places in code that have no timeout around them */
 	struct addrmap resource_map;   /* address -> index into s->resources */
 	struct addrmap woken_map;      /* futures that tasks will set */
-	struct addrmap chained_map;    /* concurrent.futures.Future -> task that will set it */
+	struct addrmap chained_map;    /* concurrent.futures.Future -> index into chained */
+	uint64_t *chained;	       /* addresses of the tasks that will set them */
 
 	struct sleep {
 		uint32_t task;
@@ -64,7 +64,7 @@ struct builder {
 	} * sleeps; /* the first SNAP_MAX_VERIFIED of them */
 	size_t n_sleeps, sleeps_cap;
 	size_t codes_cap, frames_cap, threads_cap, loops_cap, tasks_cap, problems_cap;
-	size_t resources_cap, awaiters_cap, callbacks_cap;
+	size_t resources_cap, awaiters_cap, callbacks_cap, n_chained, chained_cap;
 };
 
 /* One look, at the running process or at a picture. */

@@ -56,9 +56,13 @@ static size_t inner_frames(struct builder *b, uint32_t thread, struct py_frame *
 
 static bool task_of_loop(struct builder *b, struct edge *e)
 {
-	uint32_t index = addrmap_get(&b->chained_map, e->block.future);
-	const struct snap_task *task = index == ADDRMAP_NONE ? NULL : &b->s->tasks[index];
+	uint32_t known = addrmap_get(&b->chained_map, e->block.future), index;
+	const struct snap_task *task;
 
+	if (known == ADDRMAP_NONE)
+		return false;
+	index = snap_task_find(b->s, b->chained[known]);
+	task = index == SNAP_NONE ? NULL : &b->s->tasks[index];
 	if (!task || task->loop == SNAP_NONE)
 		return false;
 	e->loop = task->loop;

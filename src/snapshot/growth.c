@@ -108,11 +108,17 @@ void growth_write(const struct snap_loop *loop, struct strbuf *out)
 			    g->made_first, g->made_last);
 }
 
+/* -1 is unknown. */
+static bool is_count(int64_t n)
+{
+	return n >= -1 && n <= AIO_NS_MAX;
+}
+
 static bool is_sane(const struct snap_growth *g)
 {
 	return g->first_ns <= g->last_ns && g->last_ns <= SOURCE_CLOCK_MAX &&
-	       g->tasks_first <= AIO_NS_MAX && g->tasks_last <= AIO_NS_MAX &&
-	       g->made_first <= AIO_NS_MAX && g->made_last <= AIO_NS_MAX;
+	       is_count(g->tasks_first) && is_count(g->tasks_last) && is_count(g->made_first) &&
+	       is_count(g->made_last);
 }
 
 bool growth_parse(struct snapshot *s, const char *line)

@@ -48,6 +48,13 @@ static void cut_off(struct snap_task *task)
 	task->awaiters_cut = true;
 }
 
+/* By its address: tasks that are added in parts are put in order later. */
+static void note_chained(struct builder *b, const struct snap_task *task, uint64_t future)
+{
+	addrmap_put(&b->chained_map, future, (uint32_t)b->n_chained);
+	*array_push(&b->chained, &b->n_chained, &b->chained_cap) = task->id;
+}
+
 static void follow(struct builder *b, struct walk *w, uint64_t future);
 
 /* as_completed() gives results through a queue: whoever reads it is told. */
@@ -93,8 +100,7 @@ static void follow_done(struct builder *b, struct walk *w, const struct aio_done
 	case AIO_DONE_CHAINED:
 		set_owner(w->task, SNAP_OWNER_THREAD);
 		if (done->object)
-			addrmap_put(&b->chained_map, done->object,
-				    (uint32_t)(w->task - b->s->tasks));
+			note_chained(b, w->task, done->object);
 		break;
 	case AIO_DONE_OTHER:
 		set_owner(w->task, SNAP_OWNER_CALLBACK);

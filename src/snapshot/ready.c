@@ -5,13 +5,11 @@
 
 #include "builder.h"
 
-#define NAMES_MAX 64u /* told apart in one queue */
-
 struct tally {
 	struct {
 		const char *name;
 		uint32_t count;
-	} v[NAMES_MAX];
+	} v[SNAP_MAX_READY]; /* each handle may have another name */
 	uint32_t n;
 };
 
@@ -23,10 +21,8 @@ static void tally_add(struct tally *t, const char *name)
 			return;
 		}
 	}
-	if (t->n < NAMES_MAX) {
-		t->v[t->n].name = name;
-		t->v[t->n++].count = 1;
-	}
+	t->v[t->n].name = name;
+	t->v[t->n++].count = 1;
 }
 
 /* asyncio.sleep(0) only gives way: its innermost frame is a bare yield (asyncio/tasks.py). */

@@ -62,10 +62,26 @@ static void redact_waits(struct snapshot *s)
 }
 
 /* Why a stop failed names processes and what they are called. */
-static void redact_native(struct snapshot *s)
+static void redact_stops(struct snapshot *s)
 {
+	static const char why[] = "it could not be stopped";
+
 	if (s->native.failed)
-		s->native.why = "it could not be stopped";
+		s->native.why = why;
+	if (s->freeze.why)
+		s->freeze.why = why;
+}
+
+/* One of the proofs names a task. */
+static void redact_deadlocks(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_loops; i++) {
+		struct snap_deadlock *d = &s->loops[i].deadlock;
+
+		for (uint32_t j = 0; j < d->n_threads; j++)
+			if (d->proofs[j] && !strncmp(d->proofs[j], "task ", 5))
+				d->proofs[j] = "a task of that loop will set the Future";
+	}
 }
 
 static void redact_details(struct snapshot *s)
@@ -102,7 +118,8 @@ void snapshot_redact(struct snapshot *snap)
 	redact_tasks(snap);
 	redact_threads(snap);
 	redact_waits(snap);
-	redact_native(snap);
+	redact_stops(snap);
+	redact_deadlocks(snap);
 	redact_details(snap);
 	redact_modules(snap);
 	snap->redacted = true;

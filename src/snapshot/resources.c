@@ -251,6 +251,22 @@ static void ask_whether_slept(struct builder *b)
 	free(asked);
 }
 
+#define AWAITERS_DEEP 4u
+
+/* A timeout around its wait, or around that of a task that awaits it, cancels it. */
+static bool has_deadline(const struct snapshot *s, const struct snap_task *task, unsigned depth)
+{
+	if (task->under_timeout || task->awaiters_cut || task->n_awaiters > AWAITERS_DEEP)
+		return true; /* or it is not known */
+	for (uint32_t i = 0; depth && i < task->n_awaiters; i++) {
+		uint32_t awaiter = snap_task_find(s, s->awaiters[task->first_awaiter + i]);
+
+		if (awaiter != SNAP_NONE && has_deadline(s, &s->tasks[awaiter], depth - 1))
+			return true;
+	}
+	return false;
+}
+
 void build_resources(struct builder *b)
 {
 	struct search search = {.wanted = ADDRMAP_INIT, .depths = ADDRMAP_INIT, .task = SNAP_NONE};
@@ -264,6 +280,10 @@ void build_resources(struct builder *b)
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (s->tasks[i].resource != SNAP_NONE && s->resources[s->tasks[i].resource].lost)
 			s->tasks[i].waker = SNAP_WAKER_NOBODY;
+	for (size_t i = 0; i < s->n_tasks; i++)
+		if (s->tasks[i].waker == SNAP_WAKER_NOBODY &&
+		    has_deadline(s, &s->tasks[i], AWAITERS_DEEP))
+			s->tasks[i].waker = SNAP_WAKER_UNKNOWN;
 	addrmap_deinit(&search.wanted);
 	addrmap_deinit(&search.depths);
 }

@@ -431,22 +431,50 @@ static void begin_look(struct settler *s)
 	source_prefetch(s->now, s->addrs, n, 192);
 }
 
-static void add_entries(struct settler *s, struct aio_task_list *list)
+static int by_entry(const void *a, const void *b)
 {
-	addr_sort(list->v, list->n);
-	list->n = addr_unique(list->v, list->n);
-	s->n = 0;
-	for (size_t i = 0; i < list->n; i++)
-		*array_push(&s->v, &s->n, &s->cap) = (struct entry){.address = list->v[i]};
+	const struct entry *x = a, *y = b;
+
+	return x->address < y->address ? -1 : x->address > y->address;
 }
 
+/* Those that are there already stay as they are: what has settled may have been added. */
+static void add_entries(struct settler *s, const struct aio_task_list *list)
+{
+	struct addrmap known = ADDRMAP_INIT;
+
+	for (size_t i = 0; i < s->n; i++)
+		addrmap_add(&known, s->v[i].address);
+	for (size_t i = 0; i < list->n; i++)
+		if (addrmap_add(&known, list->v[i]))
+			*array_push(&s->v, &s->n, &s->cap) = (struct entry){.address = list->v[i]};
+	qsort(s->v, s->n, sizeof(*s->v), by_entry);
+	addrmap_deinit(&known);
+}
+
+/* A list that is whole stands for itself; of others all are taken together. */
 static void read_list(struct settler *s, size_t max, struct aio_task_list *list)
 {
 	for (unsigned i = 0; i < LIST_TRIES && !s->have_list; i++) {
+		struct aio_task_list next = {0};
+		size_t cap = list->n;
+
 		if (i)
 			rest(source_clock(s->main), i);
 		begin_look(s);
-		s->have_list = collect_tasks(s->b, max, list);
+		s->have_list = collect_tasks(s->b, max, &next);
+		list->truncated = next.truncated || (list->truncated && !s->have_list);
+		if (s->have_list)
+			list->n = 0;
+		for (size_t k = 0; k < next.n; k++)
+			*array_push(&list->v, &list->n, &cap) = next.v[k];
+		free(next.v);
+	}
+	addr_sort(list->v, list->n);
+	list->n = addr_unique(list->v, list->n);
+	if (list->n > max) {
+		list->n = max;
+		list->truncated = true;
 	}
 	add_entries(s, list);
 }
@@ -524,6 +552,7 @@ static void find_strays(struct settler *s, size_t max)
 static void take_result(struct settler *s, struct aio_task_list *list)
 {
 	list->n = 0;
+	list->v = mem_realloc(list->v, s->n + 1, sizeof(*list->v));
 	for (size_t i = 0; i < s->n; i++) {
 		const struct entry *e = &s->v[i];
 		bool gone = e->found == FOUND_ENDED || e->found == FOUND_OTHER;

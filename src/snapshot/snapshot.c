@@ -230,17 +230,14 @@ static void forget_parts(struct builder *b)
 	addrmap_clear(&b->place_map);
 	free(b->interps);
 	free(b->py_threads);
-	free(b->thread_of);
 	b->interps = NULL;
 	b->py_threads = NULL;
-	b->thread_of = NULL;
 }
 
 static void builder_deinit(struct builder *b)
 {
 	free(b->interps);
 	free(b->py_threads);
-	free(b->thread_of);
 	free(b->modules);
 	free(b->frames);
 	free(b->strings);
@@ -258,6 +255,7 @@ static void builder_deinit(struct builder *b)
 	addrmap_deinit(&b->resource_map);
 	addrmap_deinit(&b->woken_map);
 	addrmap_deinit(&b->chained_map);
+	free(b->chained);
 }
 
 /* A loop that is said to run but has no frame was caught between two iterations. */

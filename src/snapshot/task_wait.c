@@ -166,12 +166,13 @@ static void describe_times(struct builder *b, const struct aio_link *links, size
 {
 	double now = (double)b->s->clock_ns / 1e9, when;
 
+	task->under_timeout = aio_wait_timeout(b->py, links, n, &b->no_timeout_map, &when);
 	if (!b->s->clock_ns || task->untimed ||
 	    (task->loop != SNAP_NONE && b->s->loops[task->loop].own_clock))
 		return;
 	if (wait->kind == AIO_WAIT_TIMER)
 		describe_timer(b, &links[wait->link].frame, task);
-	if (aio_wait_timeout(b->py, links, n, &b->no_timeout_map, &when) && when >= now) {
+	if (task->under_timeout && when >= now) {
 		task->have_timeout = true;
 		task->timeout_left_s = when - now;
 	}

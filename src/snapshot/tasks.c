@@ -430,7 +430,7 @@ static void forget_tasks(struct builder *b, size_t frames, size_t problems)
 
 	s->n_frames = frames;
 	s->n_problems = problems;
-	b->n_sleeps = 0;
+	b->n_sleeps = b->n_chained = 0;
 	s->n_tasks = s->n_resources = s->n_awaiters = s->n_callbacks = s->tasks_torn = 0;
 	for (size_t i = 0; i < s->n_frames; i++)
 		s->frames[i].task = SNAP_NONE;

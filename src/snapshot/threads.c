@@ -71,13 +71,10 @@ static void find_loops(struct builder *b, const struct py_thread *t, uint32_t th
 		loop->have_run = true;
 		loop->phase = phase_of(&run);
 		loop->outer = outer;
-		outer = (uint32_t)(b->s->n_loops - 1);
+		b->s->threads[thread].loop = outer = (uint32_t)(b->s->n_loops - 1);
 	}
-	if (t->running_loop && outer == SNAP_NONE) {
-		new_loop(b, t->running_loop, thread);
-		outer = (uint32_t)(b->s->n_loops - 1);
-	}
-	b->s->threads[thread].loop = outer;
+	if (t->running_loop && outer == SNAP_NONE && new_loop(b, t->running_loop, thread))
+		b->s->threads[thread].loop = (uint32_t)(b->s->n_loops - 1);
 }
 
 /* Deep stacks of other threads must not leave the loops' own without room. */
@@ -97,6 +94,7 @@ static void build_thread(struct builder *b, const struct py_thread *t)
 	size_t n;
 
 	thread->is_python = true;
+	thread->loop = SNAP_NONE;
 	thread->tstate = t->tstate;
 	thread->interpreter = t->interpreter;
 	thread->interpreter_id = b->interps[t->interpreter].id;
@@ -117,11 +115,8 @@ bool build_threads(struct builder *b, struct error *err)
 	if (!python_threads(b->py, &b->interps, &b->n_interps, &b->py_threads, &b->n_py_threads,
 			    err))
 		return false;
-	b->thread_of = mem_alloc((b->n_py_threads + 1) * sizeof(*b->thread_of));
-	for (size_t i = 0; i < b->n_py_threads; i++) {
-		b->thread_of[i] = (uint32_t)i;
+	for (size_t i = 0; i < b->n_py_threads; i++)
 		build_thread(b, &b->py_threads[i]);
-	}
 	b->s->clock_ns = source_clock(b->py->rd.src);
 	b->s->wall_ns = source_wall_clock(b->py->rd.src);
 	if (b->picture) {

@@ -229,8 +229,11 @@ static void add_poll(struct builder *b, struct snap_blocked *w, const uint64_t *
 	struct reader *rd = &b->py->rd;
 
 	source_reread(rd->src, args[0], 8 * (args[1] < POLL_MAX ? args[1] : POLL_MAX));
-	for (uint64_t i = 0; i < args[1] && i < POLL_MAX && !rd->failed; i++)
-		add_fd(w, rd->failed ? -1 : rd_i32(rd, args[0] + 8 * i));
+	for (uint64_t i = 0; i < args[1] && i < POLL_MAX && !rd->failed; i++) {
+		int32_t fd = rd_i32(rd, args[0] + 8 * i);
+
+		add_fd(w, rd->failed ? -1 : fd);
+	}
 	if (rd_take(rd) || args[1] > POLL_MAX)
 		w->fds_total = args[1] < FD_MAX ? (uint32_t)args[1] : FD_MAX;
 }

@@ -157,6 +157,15 @@ def test_more_descriptors_than_are_shown():
         assert "one of 100 descriptors" in text
 
 
+def test_descriptors_that_cannot_be_read():
+    """None is made up; how many there are is known by the call."""
+    with Target(ORDINARY, "peers.py", "poll-gone") as target:
+        settle()
+        what = dump(target.pid, "--native", "never")["loops"][0]["what"]
+        assert what["waits_for"] == "descriptors" and what["fd"] is None
+        assert what["descriptors"] == [] and what["descriptors_total"] == 1
+
+
 @some
 def test_a_thread_that_moves_on(python):
     """Descriptor, peer and timeout are of the same wait, or nothing is said."""

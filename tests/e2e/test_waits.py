@@ -115,6 +115,7 @@ def test_ready(interpreter):
         assert loop["tasks"]["under_retry"] == truth["retry"]
         assert loop["timers_cancelled"] == truth["cancelled"]
         assert loop["timers_late"] == 100 and loop["timers_worst_callback"] == "late_callback"
+        assert loop["timers_worst_late_s"] > 0.1
 
 
 def test_executor(interpreter):
@@ -172,6 +173,17 @@ def test_deadlock(interpreter, state, kind, threads):
         # a second look says the same
         again = dump(target.pid, "--for", "0")
         assert [loop["deadlock"]["kind"] for loop in again["loops"]] == [kind] * len(loops)
+
+
+def test_deadlock_beside_tasks_that_move():
+    """Tasks are put in order after they were read: the proof still is of the right one."""
+    with Target(ORDINARY, "waits.py", "own-beside") as target:
+        settle()
+        for _ in range(4):
+            document = dump(target.pid, "--for", "0")
+            deadlocks = [loop["deadlock"] for loop in document["loops"] if loop["deadlock"]]
+            assert [d["kind"] for d in deadlocks] == ["own-future"]
+            assert deadlocks[0]["waits"][0]["proof"].startswith("task chained of that loop ")
 
 
 def test_no_deadlock(interpreter):
@@ -277,3 +289,12 @@ def test_no_lock_ring(state, note):
             assert loop["verdict"] == "HEALTHY"
             assert any("locks that each other likely has" in e["fact"] for e in loop["evidence"]) == note
             assert all(r["holder"] is None for r in loop["resources"]) or state not in ("by-hand", "known")
+
+
+def test_more_loops_than_are_shown():
+    """A thread whose loop is left out has none, and not that of another thread."""
+    with Target(ORDINARY, "many.py", 1030) as target:
+        document = dump(target.pid, "--for", "0")
+    loops = [thread["loop"] for thread in document["threads"] if thread["loop"]]
+    assert len(document["loops"]) == len(loops) == len(set(loops)) == 1024
+    assert [p["count"] for p in document["problems"] if p["where"] == "loops"] == [6]

@@ -3,7 +3,9 @@
 that tells what it waits for. Python 3.8 to 3.15, standard library only.
 """
 import asyncio
+import ctypes
 import fcntl
+import mmap
 import os
 import queue
 import select
@@ -176,6 +178,18 @@ def poll_many():
         poll.register(fd, select.POLLIN)
     tell(fds=fds)
     poll.poll()
+
+
+def poll_gone():
+    """The array of the call is gone: the kernel has a copy."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    array = ctypes.c_void_p(libc.mmap(None, mmap.PAGESIZE, 3, 0x22, -1, 0))  # private and anonymous
+    (ctypes.c_int * 2).from_address(array.value)[0:2] = [os.pipe()[0], select.POLLIN]
+    tell(fds=[])
+    threading.Timer(0.1, lambda: libc.munmap(array, ctypes.c_size_t(mmap.PAGESIZE))).start()
+    libc.poll(array, 1, -1)
 
 
 def poll_none():
@@ -488,7 +502,7 @@ async def lock_task():
 STATES = {
     "silent": silent, "silent-timeout": lambda: silent(43.5), "silent6": silent6, "no-answer": no_answer,
     "full-window": full_window, "accept": accept, "dns": dns, "unix-named": unix_named,
-    "unix-connect": unix_connect, "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none, "poll-many": poll_many, "moving": moving,
+    "unix-connect": unix_connect, "unix-unnamed": unix_unnamed, "poll3": poll3, "select3": select3, "epoll3": epoll3, "poll-none": poll_none, "poll-gone": poll_gone, "poll-many": poll_many, "moving": moving,
     "pipe-read": pipe_read, "pipe-write": pipe_write, "pipe-self": pipe_self, "fifo-open": fifo_open,
     "fifo-read": fifo_read, "flock": lambda: file_lock("flock"), "lockf": lambda: file_lock("lockf"),
     "ofd": lambda: file_lock("ofd"), "tty": tty,

@@ -80,12 +80,14 @@ async def main_resources():
 
 
 async def main_lost():
-    """A lock that is free while its waiters sleep: the wake-up went to one that was cancelled."""
+    """A lock that is free while its waiters sleep: the wake-up went to one that was cancelled. A timeout
+    ends the wait of two."""
     lock, fine = asyncio.Lock(), asyncio.Lock()
     await lock.acquire()
     await fine.acquire()
     tasks = [spawn(hold_lock(lock), "lost-%d" % i) for i in range(3)]
     tasks += [spawn(hold_lock(fine), "fine-%d" % i) for i in range(3)]
+    tasks += [spawn(asyncio.wait_for(hold_lock(lock), SECONDS), "timed-%d" % i) for i in range(2)]
     await asyncio.sleep(0)
     lock._locked = False
     await asyncio.sleep(0.1)
@@ -264,24 +266,35 @@ async def retry_fetch():
 
 
 async def main_ready():
-    """A hold with a known queue behind it: 600 quick, 300 that gave way, 100 of them in a retry."""
+    """A hold with a known queue behind it: 500 quick, 300 that gave way, 100 of them in a retry; 180
+    callbacks with a name of their own."""
     loop = asyncio.get_running_loop()
     tasks = [asyncio.ensure_future(giving_way()) for _ in range(200)]
     tasks += [asyncio.ensure_future(retry_fetch()) for _ in range(100)]
     for i in range(100):
-        loop.call_at(loop.time() + 0.01 + i / 1000, late_callback)
-    cancelled = [loop.call_later(SECONDS, late_callback) for _ in range(7)]
-    for handle in cancelled:
-        handle.cancel()
+        loop.call_at(loop.time() + 0.06 + i / 1000, late_callback)
+    early = [loop.call_later(0.05 + i / 1e6, late_callback) for i in range(300)]
+    cancelled = [loop.call_later(SECONDS, late_callback) for _ in range(7)] + early
     await asyncio.sleep(0)  # their first step, then they are in the queue again, behind us
-    tasks += [asyncio.ensure_future(quick()) for _ in range(600)]
+    for handle in cancelled:  # the next turn of the loop would drop those on top of its heap
+        handle.cancel()
+    for i in range(180):
+        loop.call_soon(one_of_many(i))
+    tasks += [asyncio.ensure_future(quick()) for _ in range(500)]
     threads = [threading.Thread(target=asyncio.run_coroutine_threadsafe, args=(nap(), loop)) for _ in range(20)]
     for thread in threads:
         thread.start()
         thread.join()
-    truth.tell(STATE, "STALLED", quick=600, giving_way=200, retry=100, threadsafe=20, cancelled=7)
+    truth.tell(STATE, "STALLED", quick=500, giving_way=200, retry=100, threadsafe=20, cancelled=307)
     time.sleep(SECONDS)
     return tasks
+
+
+def one_of_many(i):
+    def callback():
+        pass
+    callback.__qualname__ = "one_of_many_%d" % i
+    return callback
 
 
 def late_callback():
@@ -359,6 +372,31 @@ async def main_own_later():
     await asyncio.sleep(0.05)
     truth.tell(STATE)
     future.result()
+
+
+async def named_nap():
+    asyncio.current_task().set_name("chained")
+    await asyncio.sleep(SECONDS)
+
+
+async def main_churn():
+    """Tasks that move all the time."""
+    async def move(i):
+        while True:
+            await asyncio.sleep(0.0005 * (1 + i % 3))
+    await asyncio.gather(*[move(i) for i in range(200)])
+
+
+async def main_own_beside():
+    """The same, beside a loop whose tasks move while they are read."""
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=lambda: asyncio.run(main_churn()), daemon=True).start()
+    tasks = [asyncio.ensure_future(nap()) for _ in range(100)]
+    future = asyncio.run_coroutine_threadsafe(named_nap(), loop)
+    await asyncio.sleep(0.2)
+    truth.tell(STATE)
+    future.result()
+    return tasks
 
 
 LOOPS = {}
@@ -483,6 +521,7 @@ STATES = {
     "own": lambda: asyncio.run(main_own()),
     "own-timeout": lambda: asyncio.run(main_own(SECONDS)),
     "own-later": lambda: asyncio.run(main_own_later()),
+    "own-beside": lambda: asyncio.run(main_own_beside()),
     "threads": main_threads,
     "worker": lambda: asyncio.run(main_worker()),
     "locked": lambda: asyncio.run(main_locked()),

@@ -71,6 +71,27 @@ static void one_look_is_enough_for_the_first_callback(void **state)
 	assert_int_equal(v.confidence, CONFIDENCE_MEDIUM);
 }
 
+/* A look that did not find the turn (its loop may have ended) proves nothing. */
+static void looks_that_found_nothing(void **state)
+{
+	struct world w;
+	struct verdict v;
+
+	(void)state;
+	init(&w);
+	held(&w, 500 * MS);
+	look(&w, 0, 2, 3, 0);
+	look(&w, 20, 2, 3, 0);
+	assert_int_equal(judge(&w).confidence, CONFIDENCE_HIGH);
+	w.looks[1].found = w.looks[1].in_callbacks = false;
+	w.looks[1].end_time = 0;
+	v = judge(&w);
+	assert_int_equal(v.id, VERDICT_STALLED);
+	assert_int_equal(v.confidence, CONFIDENCE_MEDIUM);
+	assert_int_equal(v.same_callback, -1);
+	assert_non_null(strstr(v.evidence[1].fact, "in 1 of 2 looks"));
+}
+
 static void below_the_threshold_is_healthy(void **state)
 {
 	struct world w;
@@ -249,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocked_in_receive),
 		cmocka_unit_test(burning_cpu),
+		cmocka_unit_test(looks_that_found_nothing),
 		cmocka_unit_test(one_look_is_enough_for_the_first_callback),
 		cmocka_unit_test(below_the_threshold_is_healthy),
 		cmocka_unit_test(flood_moves_through_its_batch),

@@ -253,6 +253,7 @@ static void test_forged(void **state)
 	assert_refused("kernel 18446744073709551615 1 2 3 4 1 5 6 1 0x1p+1 0x1p+1 6 7 1 8\n");
 	assert_refused("tasks 7f00 1 2 3 4 5\n");
 	assert_refused("tasks 7f00 2 1 3 4 5 6\n");
+	assert_refused("tasks 7f00 1 2 -9223372036854775808 4 5 6\n");
 	assert_refused("tasks 7f00 1 18446744073709551615 3 4 5 6\n");
 	assert_refused("tasks 7f00 1 2 3 9223372036854775807 5 6\n");
 	assert_refused("18446744073709551615 2 3 1 1 83 0 1 5 0x1p+1 1 2 3 4 5 1 0 -2 6\n");

@@ -336,13 +336,36 @@ static void redaction(void **state)
 	world_deinit(&w);
 }
 
+/* What a text made elsewhere quotes is taken out too; one that quotes nothing stays. */
+static void redacted_reasons(void **state)
+{
+	static const char queued[] = "the callback is in the ready queue of that loop";
+	struct snap_deadlock *d;
+	struct world w;
+
+	(void)state;
+	make_blocked(&w);
+	d = &w.s.loops[0].deadlock;
+	*d = (struct snap_deadlock){.kind = SNAP_DEADLOCK_THREADS, .n_threads = 3};
+	d->proofs[0] = "task secret of that loop will set the Future";
+	d->proofs[1] = queued;
+	w.s.freeze.why = "process 1 is traced by process 2 (secret): only one can";
+	snapshot_redact(&w.s);
+	assert_has(d->proofs[0], "secret", false);
+	assert_string_equal(d->proofs[1], queued);
+	assert_null(d->proofs[2]);
+	assert_has(w.s.freeze.why, "secret", false);
+	arena_deinit(&w.s.arena);
+	world_deinit(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(marks),	 cmocka_unit_test(text_has_them),
 		cmocka_unit_test(tree_has_them), cmocka_unit_test(newer_file),
 		cmocka_unit_test(json_has_them), cmocka_unit_test(json_has_modules),
-		cmocka_unit_test(redaction),
+		cmocka_unit_test(redaction),	 cmocka_unit_test(redacted_reasons),
 	};
 
 	return cmocka_run_group_tests_name("variables", tests, NULL, NULL);
