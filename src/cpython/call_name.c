@@ -43,11 +43,20 @@ static bool type_is(struct python *py, uint64_t type, const char *name)
 	return type && !py->rd.failed && !strcmp(py_type_name(py, type), name);
 }
 
-/* Where there are too many the last one is replaced: it has the method. */
+/*
+ * Where there are too many the last one is replaced: it has the method. One that would be cut
+ * within its module is none.
+ */
 static void add_name(struct py_call *ret, const struct strbuf *name)
 {
-	size_t i = ret->n_names < PY_CALL_NAMES ? ret->n_names++ : PY_CALL_NAMES - 1;
+	size_t i = ret->n_names;
 
+	if (strcspn(name->data, "!") + 1 >= sizeof(ret->names[0]))
+		return;
+	if (i < PY_CALL_NAMES)
+		ret->n_names++;
+	else
+		i = PY_CALL_NAMES - 1;
 	utf8_copy(ret->names[i], sizeof(ret->names[i]), name->data);
 }
 
