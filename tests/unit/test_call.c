@@ -327,6 +327,23 @@ static void too_many_arguments(void **state)
 	untold(w);
 }
 
+/* A class is made where another one was that went. */
+static void another_class(void **state)
+{
+	struct world *w = *state;
+
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "functools.partial");
+	type(w, TYPE_PARTIAL, "Row", 0);
+	python_new_look(&w->py, w->src);
+	source_forget(w->src);
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "Row");
+	put(w, TYPE_PARTIAL + w->py.layout.field[F_TP_NAME].offset, 0);
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "Row"); /* in the same look */
+	python_new_look(&w->py, w->src);
+	source_forget(w->src);
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "?");
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -341,6 +358,7 @@ int main(void)
 		CASE(too_many_arguments),
 		CASE(names_that_are_no_names),
 		CASE(a_module_without_end),
+		CASE(another_class),
 	};
 
 	return cmocka_run_group_tests_name("call", tests, NULL, NULL);
