@@ -64,7 +64,7 @@ bool layout_from_table(int minor, bool free_threaded, uint16_t machine, struct l
 /*
  * Replaces entries by what _Py_DebugOffsets at runtime (the address of _PyRuntime) says.
  * False with ABSENT when there is no cookie, CORRUPT when the block is nonsense (layout is
- * then untouched). *version and *free_threaded are taken from the block.
+ * then untouched), or of another version or kind of build than the layout.
  */
 bool layout_from_debug_offsets(struct reader *rd, uint64_t runtime, struct layout *layout,
 			       struct error *err);
@@ -79,7 +79,8 @@ bool layout_debug_head(struct reader *rd, uint64_t runtime, uint32_t *version, b
 /*
  * Replaces entries by the DWARF of a file opened by the caller; needs to be called for the
  * interpreter and for the _asyncio, _queue extension modules (fields not found are left as they
- * are). debug_path names a separate debug file or is NULL. Returns how many fields it found.
+ * are). Where it has none, a separate debug file of this machine with the same build-id is asked.
+ * Returns how many fields were found.
  */
 size_t layout_from_dwarf(int fd, struct layout *layout);
 

@@ -72,23 +72,6 @@ void native_stack_deinit(struct native_stack *stack);
 
 /* ---- which system calls notice a stop (stoppable.c) --------------------------------------- */
 
-enum native_effect {
-	NATIVE_RESTARTS,    /* goes on afterwards, with what was left of its timeout */
-	NATIVE_SOCKET,	    /* likewise, unless the socket has SO_RCVTIMEO or SO_SNDTIMEO */
-	NATIVE_READ,	    /* likewise of pipes, terminals and what is the kernel's own; sockets
-			       as above; of a file it is not known */
-	NATIVE_LOCK,	    /* likewise of fcntl() that waits for a lock */
-	NATIVE_INTERRUPTED, /* ends with EINTR */
-	NATIVE_SHORT,	    /* ends early with a part done */
-};
-
-struct native_call {
-	const char *name;
-	enum native_effect effect;
-};
-
-const struct native_call *native_calls(size_t *n);
-
 /*
  * Whether a thread in this call cannot tell that it was stopped for a moment. NULL: it cannot; else
  * why it might, a literal.

@@ -36,8 +36,8 @@ struct cpython_ops;
 /* Addresses of static types; 0 when the build does not export it. */
 struct py_types {
 	uint64_t code, coroutine, generator, async_generator;
-	uint64_t str, int_, float_, bool_, none, dict, set, list, tuple, bytes;
-	uint64_t cell, function, method, cfunction, module, member_descriptor;
+	uint64_t str, float_, none, dict;
+	uint64_t cell, function, method;
 };
 
 /* A code object, remembered for the life of struct python. */

@@ -42,6 +42,9 @@ struct read_trace {
 
 #define READ_TRACE_MAX (UINT32_C(1) << 24)
 
+/* Where user space ends on aarch64, which has its libraries right below. On x86-64 it is half. */
+#define READER_USER_END (UINT64_C(1) << 48)
+
 struct reader {
 	struct source *src;
 	struct read_trace *trace; /* loads are noted here; NULL: they are not */
@@ -66,7 +69,7 @@ uint8_t rd_u8(struct reader *rd, uint64_t addr);
 int8_t rd_i8(struct reader *rd, uint64_t addr);
 double rd_f64(struct reader *rd, uint64_t addr);
 
-/* A pointer that must not be NULL and must lie in user space (below 2^47), else a failed check. */
+/* A pointer that must not be NULL and must lie in user space, else a failed check. */
 uint64_t rd_ptr(struct reader *rd, uint64_t addr);
 
 /* Marks a failed check on the object at addr; what is a literal ("not a code object"). */

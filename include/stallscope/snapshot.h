@@ -347,6 +347,7 @@ struct snapshot {
 	bool redacted;	    /* by snapshot_redact() */
 	const char *layout; /* the provider that had the last word */
 	bool asyncio_loaded;
+	bool threads_cut;     /* a limit was reached: not all threads of Python are known as such */
 	uint64_t sys_modules; /* of the main interpreter, a dict; 0 unknown */
 	struct snap_modules modules;
 

@@ -25,7 +25,7 @@ static uint64_t first_of_type(struct python *py, uint64_t object, const uint32_t
 {
 	for (size_t i = 0; i < n; i++) {
 		uint64_t value = rd_u64(&py->rd, object + offsets[i]);
-		bool found = value && !py->rd.failed && value < 1ull << 47 &&
+		bool found = value && !py->rd.failed && value < READER_USER_END &&
 			     !strcmp(py_object_type_name(py, value), type);
 
 		if (!rd_take(&py->rd) && found)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "object.h"
 #include "stallscope/utf8.h"
 
 #define NAME_BYTES  64u
@@ -14,8 +15,7 @@
 #define METHODS_MAX 1024u
 #define NESTED_MAX  4 /* partial of a method of a partial */
 
-enum { METHOD_DEF_SIZE = 32 };		    /* PyMethodDef: ml_name is first */
-enum { HEAP_TYPE = 9, TYPE_SUBCLASS = 31 }; /* bits of tp_flags */
+enum { METHOD_DEF_SIZE = 32 }; /* PyMethodDef: ml_name is first */
 
 /* A short C string of the target; empty when it is too long, or not there. */
 static void read_c_string(struct python *py, uint64_t addr, char out[NAME_BYTES])
@@ -43,11 +43,20 @@ static bool type_is(struct python *py, uint64_t type, const char *name)
 	return type && !py->rd.failed && !strcmp(py_type_name(py, type), name);
 }
 
-/* Where there are too many the last one is replaced: it has the method. */
+/*
+ * Where there are too many the last one is replaced: it has the method. One that would be cut
+ * within its module is none.
+ */
 static void add_name(struct py_call *ret, const struct strbuf *name)
 {
-	size_t i = ret->n_names < PY_CALL_NAMES ? ret->n_names++ : PY_CALL_NAMES - 1;
+	size_t i = ret->n_names;
 
+	if (strcspn(name->data, "!") + 1 >= sizeof(ret->names[0]))
+		return;
+	if (i < PY_CALL_NAMES)
+		ret->n_names++;
+	else
+		i = PY_CALL_NAMES - 1;
 	utf8_copy(ret->names[i], sizeof(ret->names[i]), name->data);
 }
 
@@ -60,7 +69,7 @@ static bool add_type(struct python *py, uint64_t type, struct strbuf *out)
 
 	if (py->rd.failed)
 		return false;
-	if (type_has_flag(py, type, HEAP_TYPE) && dict &&
+	if (type_has_flag(py, type, TPFLAG_HEAP) && dict &&
 	    py_dict_lookup(py, dict, key, 1, &module) && module && py_str(py, module, out, 80)) {
 		strbuf_addch(out, '!');
 		return py_str(py, get_ptr(py, type, F_HT_QUALNAME), out, 80);
@@ -201,7 +210,7 @@ static void name_builtin(struct python *py, uint64_t callable, struct py_call *r
 	ret->self = self;
 	if (type_is(py, type, "PyCapsule") && module) /* pybind11 */
 		name_function(py, module, name, ret);
-	else if (type_has_flag(py, type, TYPE_SUBCLASS))
+	else if (type_has_flag(py, type, TPFLAG_TYPE))
 		add_methods(py, self, name, 0, true, ret);
 	else
 		add_methods(py, type, name, 0, true, ret);
@@ -279,7 +288,7 @@ static void name_object(struct python *py, uint64_t callable, uint64_t self, uin
 		name_object(py, get_ptr(py, callable, F_PARTIAL_FN), 0, 0, ret, nested + 1);
 	} else if (strstr(name, "cython_function_or_method")) {
 		name_cython(py, callable, self, ret);
-	} else if (type_has_flag(py, type, TYPE_SUBCLASS)) {
+	} else if (type_has_flag(py, type, TPFLAG_TYPE)) {
 		name_class(py, callable, ret);
 	} else {
 		call_name_method(py, callable, "__call__", ret);

@@ -16,7 +16,7 @@ uint64_t py_type(struct python *py, uint64_t object)
 	return get_ptr(py, object, F_OB_TYPE);
 }
 
-/* A NUL-terminated C string of the target, made safe, into the arena; "?" when unreadable. */
+/* A NUL-terminated C string of the target, made safe, into the arena; NULL when unreadable. */
 static const char *c_string(struct python *py, uint64_t addr)
 {
 	cleanup_strbuf struct strbuf safe = STRBUF_INIT;
@@ -36,23 +36,37 @@ static const char *c_string(struct python *py, uint64_t addr)
 	return arena_strndup(&py->arena, safe.data, safe.len);
 }
 
+/* The memory of a class that went may be that of another class in a later look. */
+static bool is_same(struct python *py, struct py_type_info *info)
+{
+	if (info->checked == py->look || py->rd.failed)
+		return true;
+	if (get_ptr(py, info->address, F_TP_NAME) != info->name_at)
+		return false;
+	info->checked = py->look;
+	return true;
+}
+
 struct py_type_info *type_info(struct python *py, uint64_t type)
 {
 	uint32_t index = addrmap_get(&py->type_index, type);
-	struct py_type_info *info;
-	const char *name;
+	struct py_type_info *info, fresh = {.address = type, .checked = py->look};
 
-	if (index != ADDRMAP_NONE)
+	if (index != ADDRMAP_NONE && is_same(py, &py->types_seen[index]))
 		return &py->types_seen[index];
 	if (!type || py->rd.failed)
 		return NULL;
-	name = c_string(py, get_ptr(py, type, F_TP_NAME));
-	if (!name)
+	fresh.name_at = get_ptr(py, type, F_TP_NAME);
+	fresh.name = c_string(py, fresh.name_at);
+	if (!fresh.name)
 		return NULL;
-	addrmap_put(&py->type_index, type, (uint32_t)py->n_types);
-	info = array_push(&py->types_seen, &py->n_types, &py->types_cap);
-	info->address = type;
-	info->name = name;
+	if (index == ADDRMAP_NONE) {
+		addrmap_put(&py->type_index, type, (uint32_t)py->n_types);
+		info = array_push(&py->types_seen, &py->n_types, &py->types_cap);
+	} else {
+		info = &py->types_seen[index];
+	}
+	*info = fresh;
 	return info;
 }
 

@@ -19,9 +19,11 @@ enum {
 	TPFLAG_TYPE = 31
 };
 
-/* A type of the target, remembered for the life of struct python. */
+/* A type of the target, remembered as long as its memory is not another's. */
 struct py_type_info {
 	uint64_t address;
+	uint64_t name_at;      /* where tp_name points: must stay the same */
+	uint32_t checked;      /* look in which that was last compared */
 	const char *name;      /* tp_name */
 	const char *full_name; /* module.qualname, NULL until asked */
 	struct {

@@ -133,7 +133,7 @@ static inline uint8_t get_u8(struct python *py, uint64_t object, enum layout_fie
 	return rd_u8(&py->rd, at(py, object, f));
 }
 
-/* A field of the runtime or a thread that is a pointer to a type's dict, keys... */
+/* A bit of tp_flags, object.h has their numbers. */
 bool type_has_flag(struct python *py, uint64_t type, unsigned bit); /* object.c */
 
 /* Hashes of names: hash.c. sample is a str key whose cached hash tells whether ours is right. */

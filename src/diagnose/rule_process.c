@@ -165,7 +165,8 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 {
 	const struct snapshot *s = f->snap;
 	size_t unread = stacks_unread(s);
-	enum confidence confidence = unread ? CONFIDENCE_MEDIUM : CONFIDENCE_CERTAIN;
+	enum confidence confidence =
+		unread || s->threads_cut ? CONFIDENCE_MEDIUM : CONFIDENCE_CERTAIN;
 	int other = -1;
 
 	set_verdict(v, VERDICT_NO_LOOP, confidence, "");
@@ -197,4 +198,6 @@ void explain_no_loop(const struct facts *f, struct verdict *v)
 	if (unread)
 		add_evidence(v, "frames", "the stacks of %zu of %zu %s could not be read", unread,
 			     s->n_threads, PLURAL(s->n_threads, "thread", "threads"));
+	if (s->threads_cut)
+		add_evidence(v, "thread states", "there are more than are read");
 }

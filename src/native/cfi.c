@@ -176,6 +176,10 @@ static uint32_t read_record(struct native_memory *m, uint64_t addr, uint8_t *buf
 
 static size_t encoded_size(uint8_t encoding)
 {
+	static const uint8_t aligned = 0x50; /* then there is a gap before it */
+
+	if ((encoding & 0x70) == aligned)
+		return 0;
 	switch (encoding & 0x0f) {
 	case 0x00:
 	case 0x04:
@@ -189,9 +193,25 @@ static size_t encoded_size(uint8_t encoding)
 	}
 }
 
-/* The letters behind the z. */
+/* A personality, which is of no use here; false: where it ends is not known. */
+static bool take_personality(struct bytes *b)
+{
+	static const uint8_t omitted = 0xff;
+	uint8_t encoding = (uint8_t)take(b, 1);
+	size_t size = encoded_size(encoding);
+
+	take(b, size);
+	return size || encoding == omitted;
+}
+
+/*
+ * The letters behind the z. libunwind looks at three of them, and for the instructions behind what
+ * these have read, not by the length: both must be the same place.
+ */
 static void take_augmentation(struct bytes *b, const char *letters, struct common *ret)
 {
+	static const size_t looked_at = 3;
+	const char *first = letters;
 	uint64_t len = take_leb(b);
 	struct bytes data = {b->p, b->p, b->bad};
 
@@ -202,16 +222,18 @@ static void take_augmentation(struct bytes *b, const char *letters, struct commo
 	data.end += len;
 	b->p += len;
 	for (; *letters && !data.bad; letters++) {
-		if (*letters == 'R')
+		if (*letters == 'S' || (*letters == 'B' && !letters[1]))
+			continue;
+		if ((size_t)(letters - first) >= looked_at)
+			data.bad = true;
+		else if (*letters == 'R')
 			ret->encoding = (uint8_t)take(&data, 1);
 		else if (*letters == 'L')
 			take(&data, 1);
-		else if (*letters == 'P')
-			take(&data, encoded_size((uint8_t)take(&data, 1)));
-		else if (*letters != 'S' && *letters != 'B')
+		else if (*letters != 'P' || !take_personality(&data))
 			data.bad = true;
 	}
-	b->bad = data.bad;
+	b->bad = data.bad || data.p != data.end;
 }
 
 static bool check_common(const uint8_t *record, size_t len, struct common *ret)

@@ -16,6 +16,21 @@
 #include "stallscope/arena.h"
 #include "stallscope/native.h"
 
+enum native_effect {
+	NATIVE_RESTARTS,    /* goes on afterwards, with what was left of its timeout */
+	NATIVE_SOCKET,	    /* likewise, unless the socket has SO_RCVTIMEO or SO_SNDTIMEO */
+	NATIVE_READ,	    /* likewise of pipes, terminals and what is the kernel's own; sockets
+			       as above; of a file it is not known */
+	NATIVE_LOCK,	    /* likewise of fcntl() that waits for a lock */
+	NATIVE_INTERRUPTED, /* ends with EINTR */
+	NATIVE_SHORT,	    /* ends early with a part done */
+};
+
+struct native_call {
+	const char *name;
+	enum native_effect effect;
+};
+
 static const struct native_call calls[] = {
 	{"accept", NATIVE_SOCKET},
 	{"accept4", NATIVE_SOCKET},
@@ -56,12 +71,6 @@ static const struct native_call calls[] = {
 	{"write", NATIVE_SHORT},
 	{"writev", NATIVE_SHORT},
 };
-
-const struct native_call *native_calls(size_t *n)
-{
-	*n = ARRAY_SIZE(calls);
-	return calls;
-}
 
 static const struct native_call *find(const char *name)
 {

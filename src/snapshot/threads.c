@@ -115,6 +115,12 @@ bool build_threads(struct builder *b, struct error *err)
 	if (!python_threads(b->py, &b->interps, &b->n_interps, &b->py_threads, &b->n_py_threads,
 			    err))
 		return false;
+	b->s->threads_cut =
+		b->n_interps >= PY_MAX_INTERPRETERS || b->n_py_threads >= PY_MAX_THREADS;
+	if (b->s->threads_cut)
+		build_problem(b,
+			      "no more threads of Python are read: loops of others are not known",
+			      "threads");
 	for (size_t i = 0; i < b->n_py_threads; i++)
 		build_thread(b, &b->py_threads[i]);
 	b->s->clock_ns = source_clock(b->py->rd.src);
@@ -233,6 +239,8 @@ bool build_os_threads(struct builder *b, struct error *err)
 		facts |= OS_STATUS; /* NSpid: the target's own thread ids */
 	if (!os_threads_read(b->py->rd.src, facts, &os, &n, err))
 		return false;
+	if (n >= THREADS_MAX)
+		build_problem(b, "no more threads of the kernel are read", "threads");
 	for (size_t i = 0; i < n; i++)
 		join(b, &os[i]);
 	free(os);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,15 +80,19 @@ static bool size_fits(const struct core *core, size_t file, const struct stat *s
 	return st->st_mtime <= core->modified;
 }
 
+/*
+ * Whoever made the core says which file that is, and to open can be to act: the writer of a FIFO
+ * goes on, a watchdog begins to count. So it is found first, and opened when it is a regular one.
+ */
 static int open_regular(const char *path, struct stat *st)
 {
-	int fd = path[0] == '/' ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	cleanup_fd int found = path[0] == '/' ? open(path, O_PATH | O_CLOEXEC) : -1;
+	char name[32];
 
-	if (fd >= 0 && (fstat(fd, st) || !S_ISREG(st->st_mode))) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
+	if (found < 0 || fstat(found, st) || !S_ISREG(st->st_mode))
+		return -1;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", found);
+	return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
 int core_file_fd(struct core *core, size_t i)

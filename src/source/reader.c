@@ -7,8 +7,6 @@
 
 #include "stallscope/arena.h"
 
-#define USER_SPACE_END (UINT64_C(1) << 47)
-
 static void set_fault(struct reader *rd, uint64_t addr)
 {
 	rd->failed = true;
@@ -146,7 +144,7 @@ uint64_t rd_ptr(struct reader *rd, uint64_t addr)
 
 	if (rd->failed)
 		return 0;
-	if (!value || value >= USER_SPACE_END) {
+	if (!value || value >= READER_USER_END) {
 		rd_corrupt(rd, addr, value ? "not a pointer" : "a NULL pointer");
 		return 0;
 	}

@@ -156,6 +156,28 @@ static void add_threads(const struct source *src, struct strbuf *notes)
 		add_thread(src, (int)tid, notes);
 }
 
+/*
+ * Start, end and offset of a line of maps, and its path: where the sixth word begins, or NULL when
+ * that is none. Not by sscanf(), which measures all of the text for each line.
+ */
+static const char *map_line(const char *p, uint64_t row[3])
+{
+	static const char blank[] = " ", behind[] = " \n";
+	char *at;
+
+	row[0] = strtoull(p, &at, 16);
+	row[1] = *at == '-' ? strtoull(at + 1, &at, 16) : 0;
+	at += strspn(at, blank);
+	at += strcspn(at, behind); /* what it may be used for */
+	row[2] = strtoull(at, &at, 16);
+	for (int words = 0; words < 2; words++) { /* device, inode */
+		at += strspn(at, blank);
+		at += strcspn(at, behind);
+	}
+	at += strspn(at, blank);
+	return *at == '/' && row[1] ? at : NULL;
+}
+
 /* NT_FILE: count, page size, {start, end, offset in pages}, names. */
 static void add_files(const struct source *src, struct strbuf *notes)
 {
@@ -164,11 +186,10 @@ static void add_files(const struct source *src, struct strbuf *notes)
 	uint64_t head[2] = {0, SOURCE_PAGE};
 
 	for (const char *p = proc_text(src, "maps")->data; *p;) {
-		const char *end = strchrnul(p, '\n'), *path = memchr(p, '/', (size_t)(end - p));
 		uint64_t row[3];
+		const char *end = strchrnul(p, '\n'), *path = map_line(p, row);
 
-		if (path && sscanf(p, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64, &row[0], &row[1],
-				   &row[2]) == 3) {
+		if (path && path < end) {
 			row[2] /= SOURCE_PAGE;
 			strbuf_add(&table, row, sizeof(row));
 			strbuf_add(&names, path, (size_t)(end - path));

@@ -66,6 +66,8 @@ void source_keep_stopped(struct source *src, const struct stop_thread *thread, c
 	r->tid = thread->tid;
 	r->n = thread->n_registers;
 	memcpy(r->v, thread->registers, sizeof(r->v));
+	if (!thread->stack_len) /* then the stack pointer may be anything, up to the last byte */
+		return;
 	/* what lies below the stack pointer in its quarter was not copied */
 	if (first < end && first * QUARTER != thread->sp &&
 	    source_now(src, (first - 1) * QUARTER, head, QUARTER)) {

@@ -276,7 +276,7 @@ static void names_that_are_no_names(void **state)
 }
 
 /* (a if c else b)(x): one of two, so only the object says which. */
-static void two_ways(void **state)
+static void two_ways_code(struct world *w)
 {
 	static const uint8_t either[] = {
 		85, 0, 97, 6, 0,  0,		       /* LOAD_FAST x; POP_JUMP_IF_FALSE */
@@ -285,11 +285,31 @@ static void two_ways(void **state)
 		91, 2, 0,  0, 0,  0, 0, 0, 0, 0,       /* LOAD_GLOBAL sleep */
 		34, 0, 85, 0, 53, 1, 0, 0, 0, 0, 0, 0, /* PUSH_NULL; LOAD_FAST x; CALL 1 */
 	};
-	struct world *w = *state;
 
 	code(w, either, sizeof(either));
 	w->frame.instr = 32;
+}
+
+static void two_ways(void **state)
+{
+	struct world *w = *state;
+
+	two_ways_code(w);
 	told(w, "sleep", "time!sleep");
+}
+
+/* A module with a name so long, once it is made safe, that nothing is left of the function's. */
+static void a_module_without_end(void **state)
+{
+	struct world *w = *state;
+	uint64_t module = 0;
+
+	memcpy(&module, w->memory + (SLEEP + w->py.layout.field[F_CFUNC_MODULE].offset - WORLD), 8);
+	put(w, module + 16, 80);
+	memset(w->memory + (module + 40 - WORLD), 1, 80);
+	told(w, "time.sleep", NULL);
+	two_ways_code(w);
+	untold(w);
 }
 
 /* More arguments than there can be, and an expression that never begins. */
@@ -307,13 +327,38 @@ static void too_many_arguments(void **state)
 	untold(w);
 }
 
+/* A class is made where another one was that went. */
+static void another_class(void **state)
+{
+	struct world *w = *state;
+
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "functools.partial");
+	type(w, TYPE_PARTIAL, "Row", 0);
+	python_new_look(&w->py, w->src);
+	source_forget(w->src);
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "Row");
+	put(w, TYPE_PARTIAL + w->py.layout.field[F_TP_NAME].offset, 0);
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "Row"); /* in the same look */
+	python_new_look(&w->py, w->src);
+	source_forget(w->src);
+	assert_string_equal(py_type_name(&w->py, TYPE_PARTIAL), "?");
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(a_call),	       CASE(a_method_of_no_class), CASE(no_call),
-		CASE(damaged_objects), CASE(damaged_code),	   CASE(a_ring),
-		CASE(two_ways),	       CASE(too_many_arguments),   CASE(names_that_are_no_names),
+		CASE(a_call),
+		CASE(a_method_of_no_class),
+		CASE(no_call),
+		CASE(damaged_objects),
+		CASE(damaged_code),
+		CASE(a_ring),
+		CASE(two_ways),
+		CASE(too_many_arguments),
+		CASE(names_that_are_no_names),
+		CASE(a_module_without_end),
+		CASE(another_class),
 	};
 
 	return cmocka_run_group_tests_name("call", tests, NULL, NULL);

@@ -175,12 +175,35 @@ static void test_common_part(void **state)
 	assert_false(is_taken());
 }
 
+/* libunwind begins with the instructions where the letters that it looks at have led it. */
+static void test_hidden_instructions(void **state)
+{
+	(void)state;
+	PUT_FDE("\x41");
+	PUT_CIE("\1zPLR\0\1\x78\x10\3\xff\x1b\x1b\0"); /* no personality */
+	assert_true(is_taken());
+	PUT_CIE("\1zPLRS\0\1\x78\x10\7\x9b\1\2\3\4\x1b\x1b\0");
+	assert_true(is_taken());
+	PUT_CIE("\1zRB\0\1\x78\x10\1\x1b\0\0");
+	assert_true(is_taken());
+	PUT_CIE("\1zR\0\1\x78\x10\2\x1b\x3f\0\0"); /* behind them */
+	assert_false(is_taken());
+	PUT_CIE("\1zRSSL\0\1\x78\x10\2\x1b\x3f\0\0"); /* of a letter too many */
+	assert_false(is_taken());
+	PUT_CIE("\1zRBL\0\1\x78\x10\2\x1b\x3f\0\0"); /* behind one that is not known */
+	assert_false(is_taken());
+	PUT_CIE("\1zPR\0\1\x78\x10\2\1\x1b\x3f\0"); /* a personality of who knows what size */
+	assert_false(is_taken());
+	PUT_CIE("\1zPR\0\1\x78\x10\x0a\x50\0\0\0\0\0\0\0\0\x1b\0"); /* aligned */
+	assert_false(is_taken());
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_look_up),	TEST(test_budget),	TEST(test_instructions),
-		TEST(test_expressions), TEST(test_common_part),
+		TEST(test_expressions), TEST(test_common_part), TEST(test_hidden_instructions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,37 @@ static void test_only_what_was_asked(void **state)
 	source_close(src);
 }
 
+/* Names of anonymous memory are the target's, and may look like paths. */
+static void test_mapped_files(void **state)
+{
+	static const char maps[] =
+		"400000-401000 r-xp 00002000 fe:00 12      /bin/a b (deleted)\n"
+		"500000-501000 rw-p 00000000 00:00 0       [anon: x /etc/passwd]\n"
+		"600000-601000 rw-p 00000000 00:00 0 \n"
+		"torn\n"
+		"700000-701000 r--p 00000000 fe:00 13      /bin/c";
+	static const uint64_t note[] = {2, SOURCE_PAGE, 0x400000, 0x401000,
+					2, 0x700000,	0x701000, 0};
+	static const char names[] = "/bin/a b (deleted)\0/bin/c";
+	char wanted[sizeof(note) + sizeof(names)];
+	const struct strbuf *text;
+	struct strbuf saved;
+	struct source *src;
+
+	(void)state;
+	fake = fake_new(1);
+	fake_proc(fake, "maps", maps, strlen(maps));
+	src = fake_open(fake);
+	assert_true(source_proc(src, "maps", &text, NULL));
+	save(src);
+	source_close(src);
+	memcpy(wanted, note, sizeof(note));
+	memcpy(wanted + sizeof(note), names, sizeof(names));
+	saved = read_file(path);
+	assert_non_null(memmem(saved.data, saved.len, wanted, sizeof(wanted)));
+	strbuf_deinit(&saved);
+}
+
 static void test_pinned_is_saved(void **state)
 {
 	struct source *src = open_fake();
@@ -302,15 +333,11 @@ static void test_cannot_write(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_only_what_was_asked),
-		cmocka_unit_test(test_pinned_is_saved),
-		cmocka_unit_test(test_moved_is_saved),
-		cmocka_unit_test(test_pieces_of_files),
-		cmocka_unit_test(test_many_segments),
-		cmocka_unit_test(test_notes_of_the_kernel),
-		cmocka_unit_test(test_cannot_create),
-		cmocka_unit_test(test_cannot_write),
+		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_only_what_was_asked),
+		cmocka_unit_test(test_mapped_files),   cmocka_unit_test(test_pinned_is_saved),
+		cmocka_unit_test(test_moved_is_saved), cmocka_unit_test(test_pieces_of_files),
+		cmocka_unit_test(test_many_segments),  cmocka_unit_test(test_notes_of_the_kernel),
+		cmocka_unit_test(test_cannot_create),  cmocka_unit_test(test_cannot_write),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -2,6 +2,9 @@
 /*
  * test_core_full.c - cores of the kernel and of gdb, and the files they leave out
  */
+#include <sys/wait.h>
+#include <time.h>
+
 #include "core_files.h"
 
 /* ---- cores of the kernel and of gdb --------------------------------------------------------- */
@@ -152,10 +155,30 @@ static void test_memory_from_files(void **state)
 	source_close(src);
 
 	unlink(name);
-	assert_int_equal(mkfifo(name, 0600), 0); /* must not hang */
-	src = open_with_file(name, pages, false);
-	assert_false(source_read(src, 0x401000, buf, 8, NULL));
+}
+
+/* Whoever waits for a reader of a FIFO that a core names still waits after we looked. */
+static void test_fifo_is_not_disturbed(void **state)
+{
+	const struct timespec while_ = {0, 50000000};
+	char name[256], byte;
+	struct source *src;
+	pid_t pid;
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s/fifo", folder);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(open(name, O_WRONLY) < 0);
+	nanosleep(&while_, NULL);
+	src = open_with_file(name, NULL, false);
+	assert_false(source_read(src, 0x401000, &byte, 1, NULL));
 	source_close(src);
+	nanosleep(&while_, NULL);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	unlink(name);
 }
 
@@ -187,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_full_core),
 		cmocka_unit_test(test_full_core_of_arm),
 		cmocka_unit_test(test_memory_from_files),
+		cmocka_unit_test(test_fifo_is_not_disturbed),
 		cmocka_unit_test(test_cut_full_core),
 	};
 

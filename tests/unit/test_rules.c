@@ -54,6 +54,9 @@ static void what_runs_without_a_loop(void **state)
 	assert_int_equal(judge(&w).confidence, CONFIDENCE_CERTAIN);
 	w.thread.stack_failed = true;
 	assert_int_equal(judge(&w).confidence, CONFIDENCE_MEDIUM);
+	w.thread.stack_failed = false;
+	w.s.threads_cut = true; /* the loop may run in one that was not read */
+	assert_int_equal(judge(&w).confidence, CONFIDENCE_MEDIUM);
 }
 
 /* ---- starved ------------------------------------------------------------------------------------

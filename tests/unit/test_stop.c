@@ -207,6 +207,21 @@ static void test_ranges_are_of_one_instant(void **state)
 	munmap(twins, 65 * PAGE);
 }
 
+/* A thread may have any stack pointer: of one that leads nowhere there are only registers. */
+static void test_no_stack_to_keep(void **state)
+{
+	static const uint8_t used[STOP_QUARTERS];
+	struct stop_thread thread = {.stopped = true, .n_registers = 27, .sp = UINT64_MAX};
+	pid_t pid = start(NULL);
+	struct source *src = open_live(pid);
+
+	(void)state;
+	source_keep_stopped(src, &thread, used);
+	assert_int_equal(source_get_stats(src).pages, 0);
+	source_close(src);
+	stop(pid);
+}
+
 /* ---- who is stopped ------------------------------------------------------------------------ */
 
 static void test_ended_threads_do_not_count(void **state)
@@ -320,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registers_and_stack),
 		cmocka_unit_test(test_ranges_are_of_one_instant),
+		cmocka_unit_test(test_no_stack_to_keep),
 		cmocka_unit_test(test_ended_threads_do_not_count),
 		cmocka_unit_test(test_stopped_stays_stopped),
 		cmocka_unit_test(test_another_tracer_is_named),
