@@ -233,7 +233,8 @@ static bool is_group(const struct history_group *a, uint32_t loop, uint32_t stac
 		     const struct history_group *like)
 {
 	return a->loop == loop && a->stack == stack && a->title == like->title &&
-	       a->state == like->state && a->function == like->function && a->line == like->line;
+	       a->state == like->state && a->function == like->function && a->file == like->file &&
+	       a->line == like->line;
 }
 
 struct history_group *history_group_of(struct history *h, uint32_t loop, uint32_t stack,
@@ -242,9 +243,8 @@ struct history_group *history_group_of(struct history *h, uint32_t loop, uint32_
 	uint64_t key = mix_number(mix_number(FNV_BASIS, loop), stack);
 	uint32_t at = ADDRMAP_NONE, probes;
 
-	key = mix_number(
-		mix_text(mix_text(mix_text(key, like->title), like->state), like->function),
-		like->line);
+	key = mix_text(mix_text(mix_text(key, like->title), like->state), like->function);
+	key = mix_number(mix_text(key, like->file), like->line);
 	for (probes = 0; probes < PROBES; probes++, key++) {
 		at = addrmap_get(&h->index->groups, key);
 		if (at == ADDRMAP_NONE || is_group(&h->groups[at], loop, stack, like))

@@ -45,10 +45,12 @@ int64_t member_integer(const json_t *object, const char *key)
 double history_time(const char *text)
 {
 	struct tm tm = {0};
-	unsigned ms = 0;
+	int ms = 0;
 
-	if (!text || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3u", &tm.tm_year, &tm.tm_mon,
-			    &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms) != 7)
+	if (!text ||
+	    sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+		   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms) != 7 ||
+	    ms < 0)
 		return NAN;
 	tm.tm_year -= 1900;
 	tm.tm_mon--;
@@ -73,7 +75,8 @@ static const char *command_of(struct history *h, const json_t *process)
 	{
 		if (i == ARGUMENTS_SHOWN)
 			break;
-		strbuf_addf(&text, "%s%s", i ? " " : "", json_string_value(word));
+		if (json_is_string(word))
+			strbuf_addf(&text, "%s%s", text.len ? " " : "", json_string_value(word));
 	}
 	return history_text(h, text.data);
 }
@@ -351,10 +354,19 @@ static uint32_t path_of(struct history *h, const json_t *group)
 	return m ? history_stack_of(h, list, m) : HISTORY_NONE;
 }
 
+/* What is added up, so that no sum of what fits into memory overflows; -1: unknown, or no count. */
+static int64_t member_count(const json_t *object, const char *key)
+{
+	static const int64_t most = INT64_C(1000000000000);
+	int64_t count = member_integer(object, key);
+
+	return count >= 0 && count <= most ? count : -1;
+}
+
 static void take_group(struct history *h, uint32_t loop, const json_t *object)
 {
 	const json_t *where = json_object_get(object, "where");
-	int64_t count = member_integer(object, "count");
+	int64_t count = member_count(object, "count");
 	struct history_group like = {
 		.title = history_text(h, member_text(object, "title")),
 		.state = history_text(h, member_text(object, "state")),
@@ -364,10 +376,12 @@ static void take_group(struct history *h, uint32_t loop, const json_t *object)
 	};
 	struct history_group *group;
 
+	if (count < 0)
+		return;
 	if (!like.function)
 		like.function = history_text(h, member_text(object, "coroutine"));
 	group = history_group_of(h, loop, path_of(h, object), &like);
-	if (!group || count < 0)
+	if (!group)
 		return;
 	if (h->loops[loop].full == 1)
 		group->first += count;
@@ -390,7 +404,7 @@ static void take_groups(struct history *h, uint32_t loop, const json_t *groups)
 
 static void take_counts(struct history_loop *l, const json_t *object)
 {
-	int64_t tasks = member_integer(json_object_get(object, "tasks"), "total");
+	int64_t tasks = member_count(json_object_get(object, "tasks"), "total");
 	double lag = member_seconds(object, "lag_s");
 	const json_t *executor = json_object_get(object, "executor");
 
@@ -403,10 +417,10 @@ static void take_counts(struct history_loop *l, const json_t *object)
 	if (!isnan(lag))
 		l->lag_s = lag;
 	sketch_add(&l->lag, lag);
-	l->ready_last = member_integer(object, "ready");
+	l->ready_last = member_count(object, "ready");
 	sketch_add(&l->ready, l->ready_last < 0 ? NAN : (double)l->ready_last);
-	l->queued_last = json_is_object(executor) ? member_integer(executor, "queued")
-						  : member_integer(object, "queued");
+	l->queued_last = json_is_object(executor) ? member_count(executor, "queued")
+						  : member_count(object, "queued");
 }
 
 static size_t curve_most(uint32_t loop)

@@ -264,6 +264,19 @@ def test_impossible_numbers(tmp_path):
     assert document["files"][0]["problem"] == "a stall without its length"
 
 
+def test_impossible_groups(tmp_path):
+    """Counts that no memory could hold are no counts; places in two files are two; what is no word is none."""
+    one, other, huge = rec.group(3), rec.group(4), rec.group(2 ** 63 - 1, "write")
+    for group, file in ((one, "/srv/a.py"), (other, "/srv/b.py")):
+        group["where"]["file"] = file
+        del group["via"]
+    snapshot = rec.snapshot(1, groups=[one, other, huge, huge])
+    snapshot["process"]["command"] = [1, None, "app.py"]
+    document = report(rec.write(tmp_path / "r", rec.hello(), {**snapshot, "type": "snapshot"}, rec.bye(4)))
+    assert sorted((g["file"], g["last"]) for g in document["groups"]) == [("/srv/a.py", 3), ("/srv/b.py", 4)]
+    assert "null" not in run("report", tmp_path / "r").stdout
+
+
 def test_no_file(two_hosts, tmp_path):
     assert run("report", tmp_path / "none").returncode == 66
     assert run("report", tmp_path).returncode == 69
