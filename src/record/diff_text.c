@@ -32,6 +32,15 @@ static bool is_apart(const struct diff_row *r)
 	return r->fate && !r->below;
 }
 
+static void put_row(struct page *p, struct table *t, const struct diff_row *r, const char *how)
+{
+	page_cell(p, t, "%s", how);
+	page_cell(p, t, "%s", classes[r->class]);
+	page_cell(p, t, "%s", r->what);
+	page_cell(p, t, "%s", r->before);
+	page_cell(p, t, "%s", r->after);
+}
+
 static void measured(struct page *p, const struct diff *d, const struct report_options *o)
 {
 	struct table *t =
@@ -46,11 +55,7 @@ static void measured(struct page *p, const struct diff *d, const struct report_o
 		n++;
 		if (!o->verbose && (is_same(r) || table_rows(t) >= 2 * REPORT_ROWS))
 			continue;
-		page_cell(p, t, "%s", r->below ? fates[r->fate] : senses[r->sense + 1]);
-		page_cell(p, t, "%s", classes[r->class]);
-		page_cell(p, t, "%s", r->what);
-		page_cell(p, t, "%s", r->before);
-		page_cell(p, t, "%s", r->after);
+		put_row(p, t, r, r->below ? fates[r->fate] : senses[r->sense + 1]);
 	}
 	if (table_rows(t) < n)
 		page_note(p, t, "%zu more, or the same as before: --verbose", n - table_rows(t));
@@ -85,11 +90,7 @@ static void apart(struct page *p, const struct diff *d, const struct report_opti
 		n++;
 		if (!o->verbose && shown[r->class]++ >= FATE_ROWS)
 			continue;
-		page_cell(p, t, "%s", fates[r->fate]);
-		page_cell(p, t, "%s", classes[r->class]);
-		page_cell(p, t, "%s", r->what);
-		page_cell(p, t, "%s", r->before);
-		page_cell(p, t, "%s", r->after);
+		put_row(p, t, r, fates[r->fate]);
 	}
 	if (table_rows(t) < n)
 		page_note(p, t, "%zu more: --verbose", n - table_rows(t));
